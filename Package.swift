@@ -1,0 +1,98 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Modules that touch no C memory at all: any unsafe construct in them is an error.
+let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let flyingFox: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let package = Package(
+    name: "slacker",
+    products: [
+        .executable(name: "slacker", targets: ["slacker"]),
+        .executable(name: "hellobench", targets: ["hellobench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/swhitty/FlyingFox", exact: "0.27.1"),
+    ],
+    targets: [
+        system("CFuse3", pkgConfig: "fuse3", apt: "libfuse3-dev"),
+        system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
+        .systemLibrary(name: "CLinux"),
+
+        library("Base", ["CLinux", crypto, logging]),
+        library("Blocks", ["Base"], pure),
+        library("Ext4", ["Blocks", "Base"], pure),
+        library("HTTP", ["Base", "CCurl"]),
+        library("OCI", ["HTTP", "Base"]),
+        library("ChunkStore", ["Blocks", "OCI", "Base", "CZstd"]),
+        library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
+        library("Volumes", ["ChunkStore", "Blocks", "Base", grdb]),
+        library("BlockFS", ["Volumes", "Blocks", "Base", "CFuse3"]),
+        library("Mounts", ["Base", "OCI"]),
+        library("Daemon", [
+            "Mounts", "BlockFS", "Volumes", "Flatten", "ChunkStore", "OCI", "HTTP", "Ext4", "Blocks", "Base",
+            flyingFox,
+        ]),
+        .executableTarget(name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", arguments], swiftSettings: strict),
+        .executableTarget(
+            name: "hellobench", dependencies: [arguments], path: "hellobench",
+            swiftSettings: strict),
+
+        tests("BaseTests", ["Base"]),
+        tests("BlocksTests", ["Blocks", "Base"]),
+        tests("Ext4Tests", ["Ext4", "Blocks", "Base"]),
+        tests("HTTPTests", ["HTTP", "Base"]),
+        tests("OCITests", ["OCI", "Base"]),
+        tests("ChunkStoreTests", ["ChunkStore", "Blocks", "Base"]),
+        tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
+        tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base"]),
+        tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base"]),
+        tests("MountsTests", ["Mounts", "OCI", "Base"]),
+        tests("DaemonTests", ["Daemon", "Mounts", "Volumes", "HTTP", "Base"]),
+        tests("IntegrationTests", ["Base"]),
+    ]
+)
+
+// DEVELOPMENT ONLY
+if let only = ProcessInfo.processInfo.environment["SLACKER_ONLY"] {
+    let names = Set(only.split(separator: ",").map(String.init))
+    package.targets.removeAll { !$0.name.hasPrefix("C") && !names.contains($0.name) }
+    package.products = []
+    package.targets.removeAll { $0.name == "ChunkStore" && !names.contains("ChunkStore") }
+    package.targets.removeAll { $0.name == "ChunkStoreTests" && !names.contains("ChunkStoreTests") }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+
+/// Runs another program to its end and keeps what it printed.
+public enum Subprocess {
+    public struct Result: Sendable {
+        /// The exit status; 128 plus the signal's number when a signal ended it, as shells count.
+        public let status: Int32
+        public let output: String
+        public let errors: String
+
+        public var succeeded: Bool { status == 0 }
+    }
+
+    /// Bytes kept of either stream; the rest is read and dropped, so the child never blocks on a full pipe.
+    public static let outputLimitBytes = 1 << 20
+
+    /// Runs `arguments[0]`, found through PATH, with no standard input. Blocks the calling thread.
+    public static func run(_ arguments: [String]) throws(SystemError) -> Result {
+        precondition(!arguments.isEmpty, "a command has at least a name")
+        let output = try Pipe()
+        let errors = try Pipe()
+        let child = try spawn(arguments, output: output.writer, errors: errors.writer)
+        _ = output.closeWriter()
+        _ = errors.closeWriter()
+        let texts = drain(output.reader, errors.reader)
+        return Result(status: try wait(for: child, arguments[0]), output: texts.0, errors: texts.1)
+    }
+
+    /// Waits for a child and gives its status as `Result.status` counts it.
+    public static func wait(for child: Int32, _ name: String) throws(SystemError) -> Int32 {
+        var status: Int32 = 0
+        if retrying({ waitpid(child, &status, 0) }) < 0 { throw SystemError.last("waitpid", name) }
+        let signal = status & 0x7f
+        return signal == 0 ? status >> 8 & 0xff : 128 + signal
+    }
+
+    /// Starts a program without waiting for it; descriptors other than those named stay closed in it.
+    public static func spawn(
+        _ arguments: [String], input: Int32? = nil, output: Int32, errors: Int32
+    ) throws(SystemError) -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        var child = Int32()
+        var vector: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+        defer { vector.forEach { free($0) } }
+        let result = posix_spawnp(&child, arguments[0], &actions, nil, &vector, Glibc.environ)
+        if result != 0 { throw SystemError(result, "posix_spawn", arguments[0]) }
+        return child
+    }
+
+    private final class Pipe {
+        let reader: Int32
+        private(set) var writer: Int32
+
+        init() throws(SystemError) {
+            var ends: [Int32] = [0, 0]
+            if pipe2(&ends, O_CLOEXEC) < 0 { throw SystemError.last("pipe2", "pipe") }
+            (reader, writer) = (ends[0], ends[1])
+        }
+
+        deinit {
+            _ = closeWriter()
+            close(reader)
+        }
+
+        func closeWriter() -> Bool {
+            guard writer >= 0 else { return false }
+            close(writer)
+            writer = -1
+            return true
+        }
+    }
+
+    private static func drain(_ first: Int32, _ second: Int32) -> (String, String) {
+        var texts: [[UInt8]] = [[], []]
+        var waiting = [pollfd(fd: first, events: Int16(POLLIN), revents: 0), pollfd(fd: second, events: Int16(POLLIN), revents: 0)]
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while waiting.contains(where: { $0.fd >= 0 }) {
+            if retrying({ poll(&waiting, 2, -1) }) < 0 { break }
+            for index in 0..<2 where waiting[index].fd >= 0 && waiting[index].revents != 0 {
+                let fd = waiting[index].fd
+                let count = retrying { read(fd, &buffer, buffer.count) }
+                if count <= 0 {
+                    waiting[index].fd = -1
+                } else if texts[index].count < outputLimitBytes {
+                    texts[index].append(contentsOf: buffer[..<count])
+                }
+            }
+        }
+        return (String(decoding: texts[0], as: UTF8.self), String(decoding: texts[1], as: UTF8.self))
+    }
+}

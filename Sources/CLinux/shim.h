@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linux calls that Swift cannot import: variadic functions and ioctl request macros.
+#ifndef SLACKER_CLINUX_SHIM_H
+#define SLACKER_CLINUX_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+// Declared here because glibc shows them only under _GNU_SOURCE, which a module map cannot set.
+extern int fallocate(int fd, int mode, off_t offset, off_t len);
+extern ssize_t copy_file_range(int fd_in, off_t *off_in, int fd_out, off_t *off_out, size_t len, unsigned flags);
+extern int pipe2(int fds[2], int flags);
+extern int pthread_setname_np(pthread_t thread, const char *name);
+extern int umount2(const char *target, int flags);
+
+enum {
+    SLK_SEEK_DATA = 3,
+    SLK_SEEK_HOLE = 4,
+    SLK_FALLOC_KEEP_SIZE = FALLOC_FL_KEEP_SIZE,
+    SLK_FALLOC_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    SLK_FALLOC_ZERO_RANGE = FALLOC_FL_ZERO_RANGE,
+    SLK_LOCK_EXCLUSIVE_NOWAIT = LOCK_EX | LOCK_NB,
+};
+
+static inline int slk_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+static inline int slk_ioctl_int(int fd, unsigned long request, long value) { return ioctl(fd, request, value); }
+static inline int slk_ioctl_pointer(int fd, unsigned long request, void *argument) {
+    return ioctl(fd, request, argument);
+}
+static inline int slk_fcntl_int(int fd, int command, long value) { return fcntl(fd, command, value); }
+static inline int slk_fcntl(int fd, int command) { return fcntl(fd, command); }
+
+static const unsigned long SLK_LOOP_CTL_GET_FREE = LOOP_CTL_GET_FREE;
+static const unsigned long SLK_LOOP_CONFIGURE = LOOP_CONFIGURE;
+static const unsigned long SLK_LOOP_CLR_FD = LOOP_CLR_FD;
+static const unsigned long SLK_LOOP_GET_STATUS64 = LOOP_GET_STATUS64;
+static const unsigned long SLK_FIFREEZE = FIFREEZE;
+static const unsigned long SLK_FITHAW = FITHAW;
+
+// A lambda cannot give pthread attributes the writer-preference that glibc offers as a macro constant.
+static inline int slk_rwlock_init_prefer_writer(pthread_rwlock_t *lock) {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, 2 /* PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP */);
+    int result = pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return result;
+}
+
+#endif

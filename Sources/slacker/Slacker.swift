@@ -1,0 +1,1 @@
+@main struct Slacker { static func main() {} }

@@ -1,0 +1,1 @@
+@main struct HelloBench { static func main() {} }
