@@ -1,8 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
+// libfuse 3.14's low-level API; the inlines build what Swift cannot: flexible arrays and argument vectors.
 #ifndef SLACKER_CFUSE3_SHIM_H
 #define SLACKER_CFUSE3_SHIM_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A session with three argument words: program, -o, options.
+static inline struct fuse_session *slk_fuse_session_new(
+    char *options, const struct fuse_lowlevel_ops *operations, void *userdata) {
+    char *words[] = {(char *)"slacker", (char *)"-o", options, NULL};
+    struct fuse_args arguments = FUSE_ARGS_INIT(3, words);
+    struct fuse_session *session = fuse_session_new(&arguments, operations, sizeof(*operations), userdata);
+    fuse_opt_free_args(&arguments);
+    return session;
+}
+
+// A buffer vector with room for `capacity` buffers; `free` gives it back.
+static inline struct fuse_bufvec *slk_bufvec_allocate(size_t capacity) {
+    return (struct fuse_bufvec *)calloc(1, sizeof(struct fuse_bufvec) + capacity * sizeof(struct fuse_buf));
+}
+static inline void slk_bufvec_reset(struct fuse_bufvec *vector) {
+    vector->count = 0;
+    vector->idx = 0;
+    vector->off = 0;
+}
+static inline void slk_bufvec_add_file(struct fuse_bufvec *vector, int fd, off_t offset, size_t size) {
+    struct fuse_buf buffer = {
+        .size = size, .flags = (enum fuse_buf_flags)(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY),
+        .fd = fd, .pos = offset};
+    vector->buf[vector->count++] = buffer;
+}
+static inline void slk_bufvec_add_memory(struct fuse_bufvec *vector, const void *memory, size_t size) {
+    struct fuse_buf buffer = {.size = size, .mem = (void *)memory};
+    vector->buf[vector->count++] = buffer;
+}
+// Moves up to `size` bytes of a request's buffers into a file; the vector remembers how far it came.
+static inline ssize_t slk_bufvec_write(struct fuse_bufvec *source, int fd, off_t offset, size_t size) {
+    struct fuse_bufvec target = FUSE_BUFVEC_INIT(size);
+    target.buf[0].flags = (enum fuse_buf_flags)(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY);
+    target.buf[0].fd = fd;
+    target.buf[0].pos = offset;
+    return fuse_buf_copy(&target, source, (enum fuse_buf_copy_flags)0);
+}
 
 #endif

@@ -12,6 +12,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -53,6 +54,27 @@ static inline int slk_ioctl_pointer(int fd, unsigned long request, void *argumen
 }
 static inline int slk_fcntl_int(int fd, int command, long value) { return fcntl(fd, command, value); }
 static inline int slk_fcntl(int fd, int command) { return fcntl(fd, command); }
+
+// glibc has no wrapper for openat2; `resolve` takes the RESOLVE_ bits.
+static inline int slk_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
+}
+static const uint64_t SLK_RESOLVE_IN_ROOT = RESOLVE_IN_ROOT;
+
+static inline int slk_mknod_block(const char *path, mode_t mode, unsigned major, unsigned minor) {
+    return mknod(path, S_IFBLK | mode, makedev(major, minor));
+}
+// Writeback through this thread must not wait for itself. Needs CAP_SYS_RESOURCE; harmless where it is refused.
+static inline int slk_set_io_flusher(void) { return prctl(57 /* PR_SET_IO_FLUSHER */, 1, 0, 0, 0); }
+// Both limits of open files; 0 on success.
+static inline int slk_file_limit(uint64_t *soft, uint64_t *hard) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+    *soft = limit.rlim_cur;
+    *hard = limit.rlim_max;
+    return 0;
+}
 
 static const unsigned long SLK_LOOP_CTL_GET_FREE = LOOP_CTL_GET_FREE;
 static const unsigned long SLK_LOOP_CONFIGURE = LOOP_CONFIGURE;
