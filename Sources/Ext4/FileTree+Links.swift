@@ -128,10 +128,7 @@ extension FileTree {
 
     private mutating func insert(_ entry: UInt32, _ hash: UInt64) {
         if slots.isFull {
-            slots.rebuild { index in
-                let entry = entries[Int(index)]
-                return NameTable.hash(names.span.extracting(entry.nameRange), directory: entry.directory)
-            }
+            slots.rebuild(entries, names.span)
         }
         slots.insert(entry, hash)
     }

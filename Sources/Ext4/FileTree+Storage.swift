@@ -152,10 +152,13 @@ struct NameTable: Sendable {
     }
 
     /// Drops removed slots, and doubles the table when what is left still fills half of it.
-    mutating func rebuild(_ hash: (UInt32) -> UInt64) {
+    mutating func rebuild(_ entries: [FileTree.Entry], _ names: Span<UInt8>) {
         let old = slots
         slots = [UInt32](repeating: Self.empty, count: live * 2 >= old.count ? old.count * 2 : old.count)
         (used, live) = (0, 0)
-        for entry in old where entry < Self.removed { insert(entry, hash(entry)) }
+        for index in old where index < Self.removed {
+            let entry = entries[Int(index)]
+            insert(index, Self.hash(names.extracting(entry.nameRange), directory: entry.directory))
+        }
     }
 }
