@@ -128,6 +128,7 @@ extension FileTree {
 
     private mutating func insert(_ entry: UInt32, _ hash: UInt64) {
         if slots.isFull {
+            let names = self.names
             slots.rebuild(entries, names.span)
         }
         slots.insert(entry, hash)
