@@ -37,10 +37,17 @@ public enum Subprocess {
         return signal == 0 ? status >> 8 & 0xff : 128 + signal
     }
 
-    /// Starts a program without waiting for it; descriptors other than those named stay closed in it.
+    /// Starts a program without waiting for it. Only the descriptors named stay open in it, and signals that this
+    /// process blocks or ignores have their usual effect there.
+    /// - Parameters:
+    ///   - input: its standard input; /dev/null when nil.
+    ///   - extra: descriptors that it gets as 3, 4 and so on.
+    ///   - newSession: sets it apart from the terminal and process group of this process.
     public static func spawn(
-        _ arguments: [String], input: Int32? = nil, output: Int32, errors: Int32
+        _ arguments: [String], input: Int32? = nil, output: Int32, errors: Int32, extra: [Int32] = [],
+        newSession: Bool = false
     ) throws(SystemError) -> Int32 {
+        precondition(!arguments.isEmpty, "a command has at least a name")
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -49,14 +56,33 @@ public enum Subprocess {
         } else {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
-        posix_spawn_file_actions_adddup2(&actions, output, 1)
-        posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        let others = [output, errors] + extra
+        for (index, descriptor) in others.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(index + 1))
+        }
+        posix_spawn_file_actions_addclosefrom_np(&actions, Int32(others.count + 1))
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        resetSignals(&attributes, newSession: newSession)
         var child = Int32()
         var vector: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { vector.forEach { free($0) } }
-        let result = posix_spawnp(&child, arguments[0], &actions, nil, &vector, Glibc.environ)
+        let result = posix_spawnp(&child, arguments[0], &actions, &attributes, &vector, Glibc.environ)
         if result != 0 { throw SystemError(result, "posix_spawn", arguments[0]) }
         return child
+    }
+
+    private static func resetSignals(_ attributes: inout posix_spawnattr_t, newSession: Bool) {
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        var flags = Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETSIGDEF)
+        if newSession { flags |= Int16(SLK_SPAWN_SETSID) }
+        posix_spawnattr_setflags(&attributes, flags)
     }
 
     private final class Pipe {
@@ -84,7 +110,10 @@ public enum Subprocess {
 
     private static func drain(_ first: Int32, _ second: Int32) -> (String, String) {
         var texts: [[UInt8]] = [[], []]
-        var waiting = [pollfd(fd: first, events: Int16(POLLIN), revents: 0), pollfd(fd: second, events: Int16(POLLIN), revents: 0)]
+        var waiting = [
+            pollfd(fd: first, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: second, events: Int16(POLLIN), revents: 0),
+        ]
         var buffer = [UInt8](repeating: 0, count: 65536)
         while waiting.contains(where: { $0.fd >= 0 }) {
             if retrying({ poll(&waiting, 2, -1) }) < 0 { break }

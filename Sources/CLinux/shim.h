@@ -15,6 +15,7 @@
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -36,6 +37,7 @@ extern int fallocate(int fd, int mode, off_t offset, off_t len);
 extern ssize_t copy_file_range(int fd_in, off_t *off_in, int fd_out, off_t *off_out, size_t len, unsigned flags);
 extern int pipe2(int fds[2], int flags);
 extern int pthread_setname_np(pthread_t thread, const char *name);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern int umount2(const char *target, int flags);
 
 enum {
@@ -44,6 +46,7 @@ enum {
     SLK_FALLOC_KEEP_SIZE = FALLOC_FL_KEEP_SIZE,
     SLK_FALLOC_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
     SLK_FALLOC_ZERO_RANGE = FALLOC_FL_ZERO_RANGE,
+    SLK_SPAWN_SETSID = 0x80,
     SLK_LOCK_EXCLUSIVE_NOWAIT = LOCK_EX | LOCK_NB,
 };
 
@@ -61,6 +64,7 @@ static inline int slk_openat2(int directory, const char *path, uint64_t flags, u
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
 }
 static const uint64_t SLK_RESOLVE_IN_ROOT = RESOLVE_IN_ROOT;
+static const uint64_t SLK_RESOLVE_NO_XDEV = RESOLVE_NO_XDEV;
 
 static inline int slk_mknod_block(const char *path, mode_t mode, unsigned major, unsigned minor) {
     return mknod(path, S_IFBLK | mode, makedev(major, minor));

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The two directories of a daemon, and what lies where in the second.
+public struct Places: Sendable, Equatable {
+    /// What must survive: catalog, chunks, deltas.
+    public let root: String
+    /// What a restart of the machine may take away: sockets, mounts, bundles.
+    public let run: String
+
+    public static let defaultRoot = "/var/lib/slacker"
+    public static let defaultRun = "/run/slacker"
+
+    /// - Parameters: absolute paths.
+    public init(root: String, run: String) {
+        precondition(
+            root.hasPrefix("/") && run.hasPrefix("/"), "paths must not depend on a working directory")
+        self.root = root
+        self.run = run
+    }
+
+    /// The control API listens here, for root only.
+    public var socket: String { run + "/slacker.sock" }
+    /// Held by the daemon for as long as it lives.
+    public var lock: String { run + "/daemon.lock" }
+    /// Standard error of a daemon that a client has started.
+    public var log: String { run + "/daemon.log" }
+    /// The FUSE mount with `snapshots/` and `volumes/`.
+    public var fileSystem: String { run + "/fs" }
+    /// Mounts of images that several askers share, by image.
+    public var images: String { run + "/images" }
+    /// Bundles, by container.
+    public var containers: String { run + "/containers" }
+    /// State of the OCI runtime.
+    public var runtime: String { run + "/runc" }
+}
