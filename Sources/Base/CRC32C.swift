@@ -27,7 +27,8 @@ public enum CRC32C {
             let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             let low = UInt32(truncatingIfNeeded: word) ^ crc
             let high = UInt32(truncatingIfNeeded: word >> 32)
-            crc = table[7 * 256 + Int(low & 255)]
+            crc =
+                table[7 * 256 + Int(low & 255)]
                 ^ table[6 * 256 + Int(low >> 8 & 255)]
                 ^ table[5 * 256 + Int(low >> 16 & 255)]
                 ^ table[4 * 256 + Int(low >> 24)]

@@ -94,7 +94,10 @@ public final class Monitor<State>: @unchecked Sendable {
                 pthread_cond_broadcast(condition)
                 return value
             }
-            if pthread_cond_timedwait(condition, mutex, &limit) == ETIMEDOUT { return body(&state) }
+            if pthread_cond_timedwait(condition, mutex, &limit) == ETIMEDOUT {
+                defer { pthread_cond_broadcast(condition) }
+                return body(&state)
+            }
         }
     }
 }

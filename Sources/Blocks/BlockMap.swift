@@ -35,6 +35,12 @@ public struct Extent: Hashable, Sendable {
     }
 
     public var range: BlockRange { BlockRange(start: start, count: UInt32(count)) }
+
+    /// True when the other extent goes on where this one ends, in the volume and in the chunk.
+    func isContinued(by next: Extent) -> Bool {
+        chunk == next.chunk && UInt64(start) + UInt64(count) == UInt64(next.start)
+            && Int(offset) + Int(count) == Int(next.offset)
+    }
 }
 
 /// What every block of a volume holds: extents sorted by block, each pointing into a chunk; the rest is zeros.
@@ -70,7 +76,11 @@ public struct BlockMap: Sendable, Equatable {
         var high = extents.count
         while low < high {
             let middle = (low + high) / 2
-            if extents[middle].start + UInt32(extents[middle].count) > block { high = middle } else { low = middle + 1 }
+            if extents[middle].start + UInt32(extents[middle].count) > block {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         return low
     }

@@ -46,15 +46,18 @@ public struct BlockMapBuilder: Sendable {
                 ordered.append(chunks[Int(piece.chunk)])
             }
             let extent = Extent(
-                start: piece.start, count: piece.count, chunk: renumbered[Int(piece.chunk)], offset: piece.offset)
+                start: piece.start, count: piece.count, chunk: renumbered[Int(piece.chunk)],
+                offset: piece.offset)
             guard let last = extents.last else {
                 extents.append(extent)
                 continue
             }
-            precondition(last.range.end <= extent.start, "two pieces of a block map overlap at block \(extent.start)")
-            if last.range.end == extent.start, last.chunk == extent.chunk, last.offset + last.count == extent.offset {
+            precondition(
+                last.range.end <= extent.start, "two pieces of a block map overlap at block \(extent.start)")
+            if last.isContinued(by: extent) {
                 extents[extents.count - 1] = Extent(
-                    start: last.start, count: last.count + extent.count, chunk: last.chunk, offset: last.offset)
+                    start: last.start, count: last.count + extent.count, chunk: last.chunk,
+                    offset: last.offset)
             } else {
                 extents.append(extent)
             }
@@ -90,7 +93,8 @@ extension BlockMap {
         forEachPiece(in: range) { _, extent in
             guard let extent else { return }
             builder.add(
-                start: extent.start, chunk: chunks[Int(extent.chunk)], offset: extent.offset, count: extent.count)
+                start: extent.start, chunk: chunks[Int(extent.chunk)], offset: extent.offset,
+                count: extent.count)
         }
     }
 }

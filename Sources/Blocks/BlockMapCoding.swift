@@ -13,7 +13,8 @@ public enum BlockMapError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .notABlockMap: "not a block map: wrong magic number"
-        case .unknownVersion(let version): "block map version \(version) is newer than this program; upgrade slacker"
+        case .unknownVersion(let version):
+            "block map version \(version) is newer than this program; upgrade slacker"
         case .truncated(let offset): "block map ends early, at byte \(offset)"
         case .checksumMismatch: "block map is damaged: its checksum does not match"
         case .invalid(let what): "block map is invalid: \(what)"
@@ -31,7 +32,8 @@ extension BlockMap {
 
     /// The canonical bytes of this map. Equal maps have equal bytes.
     public func encode() -> [UInt8] {
-        let capacity = Self.headerBytes + chunks.count * Self.chunkBytes + extents.count * Self.extentBytes + 4
+        let capacity =
+            Self.headerBytes + chunks.count * Self.chunkBytes + extents.count * Self.extentBytes + 4
         var writer = ByteWriter(capacity: capacity)
         writer.put(Self.magic)
         writer.put(Self.version)
@@ -87,7 +89,10 @@ extension BlockMap {
         let blockCount = try reader.take(UInt32.self)
         let chunkCount = Int(try reader.take(UInt32.self))
         let extentCount = Int(try reader.take(UInt32.self))
-        _ = try reader.take(count: headerBytes - reader.offset)
+        let reserved = try reader.take(count: headerBytes - reader.offset)
+        if reserved.contains(where: { $0 != 0 }) {
+            throw BlockMapError.invalid("reserved bytes are not zero")
+        }
         if chunkCount * chunkBytes + extentCount * extentBytes + 4 > reader.remaining {
             throw TruncatedBytes(offset: inputBytes)
         }
@@ -107,7 +112,8 @@ extension BlockMap {
             let start = try reader.take(UInt32.self)
             let chunk = try reader.take(UInt32.self)
             let count = try reader.take(UInt8.self)
-            extents.append(Extent(start: start, count: count, chunk: chunk, offset: try reader.take(UInt8.self)))
+            extents.append(
+                Extent(start: start, count: count, chunk: chunk, offset: try reader.take(UInt8.self)))
         }
         return BlockMap(blockCount: blockCount, chunks: chunks, extents: extents)
     }
@@ -119,16 +125,23 @@ extension BlockMap {
         for (index, extent) in extents.enumerated() {
             if UInt64(extent.start) < end { throw .invalid("extent \(index) overlaps or is out of order") }
             end = UInt64(extent.start) + UInt64(extent.count)
-            if extent.count == 0 || end > UInt64(blockCount) { throw .invalid("extent \(index) leaves the volume") }
+            if extent.count == 0 || end > UInt64(blockCount) {
+                throw .invalid("extent \(index) leaves the volume")
+            }
             if extent.chunk > chunksSeen || Int(extent.chunk) >= chunks.count {
                 throw .invalid("extent \(index) names chunk \(extent.chunk) out of order")
             }
             if extent.chunk == chunksSeen { chunksSeen += 1 }
+            if index > 0, extents[index - 1].isContinued(by: extent) {
+                throw .invalid("extent \(index) should be one with the extent before it")
+            }
             if Int(extent.offset) + Int(extent.count) > Int(chunks[Int(extent.chunk)].blockCount) {
                 throw .invalid("extent \(index) leaves its chunk")
             }
         }
-        if Int(chunksSeen) != chunks.count { throw .invalid("\(chunks.count - Int(chunksSeen)) chunks have no extent") }
+        if Int(chunksSeen) != chunks.count {
+            throw .invalid("\(chunks.count - Int(chunksSeen)) chunks have no extent")
+        }
         if Set(chunks).count != chunks.count { throw .invalid("a chunk stands in the table twice") }
     }
 }
