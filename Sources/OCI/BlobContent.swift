@@ -3,7 +3,9 @@
 import Base
 import Glibc
 
-/// The bytes of a blob, one after the other. Used by one thread at a time.
+/// The bytes of a blob, one after the other.
+///
+/// Used by one thread at a time.
 public protocol BlobStream: AnyObject {
     /// Fills the buffer, or what is left of the blob into it; returns the bytes read, 0 at the end.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(OCIError) -> Int

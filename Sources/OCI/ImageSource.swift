@@ -52,7 +52,9 @@ public enum ImageSource: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Reads and checks manifest and configuration. Blocks on file reads.
+    /// Reads and checks manifest and configuration.
+    ///
+    /// Blocks on file reads.
     /// - Parameter platform: which image of an index; nil takes this machine's, or the only one there is.
     public func resolve(platform: Platform? = nil) throws(OCIError) -> ResolvedImage {
         switch self {
