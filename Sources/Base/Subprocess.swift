@@ -17,7 +17,9 @@ public enum Subprocess {
     /// Bytes kept of either stream; the rest is read and dropped, so the child never blocks on a full pipe.
     public static let outputLimitBytes = 1 << 20
 
-    /// Runs `arguments[0]`, found through PATH, with no standard input. Blocks the calling thread.
+    /// Runs `arguments[0]`, found through PATH, with no standard input.
+    ///
+    /// Blocks the calling thread.
     public static func run(_ arguments: [String]) throws(SystemError) -> Result {
         precondition(!arguments.isEmpty, "a command has at least a name")
         let output = try Pipe()
