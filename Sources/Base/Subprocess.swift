@@ -39,8 +39,10 @@ public enum Subprocess {
         return signal == 0 ? status >> 8 & 0xff : 128 + signal
     }
 
-    /// Starts a program without waiting for it. Only the descriptors named stay open in it, and signals that this
-    /// process blocks or ignores have their usual effect there.
+    /// Starts a program without waiting for it.
+    ///
+    /// Only the descriptors named stay open in it, and signals that this process blocks or ignores have their usual
+    /// effect there.
     /// - Parameters:
     ///   - input: its standard input; /dev/null when nil.
     ///   - extra: descriptors that it gets as 3, 4 and so on.

@@ -18,6 +18,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The error that the call which has just failed on this thread left behind.
+    ///
     /// Read it before anything else can run: even releasing an object may overwrite `errno`.
     @inline(never)
     public static func last(_ call: String, _ subject: String) -> SystemError {

@@ -15,7 +15,9 @@ public enum Block {
     }
 }
 
-/// Consecutive blocks of one volume. Block numbers have 32 bits, which is 16 TiB.
+/// Consecutive blocks of one volume.
+///
+/// Block numbers have 32 bits, which is 16 TiB.
 public struct BlockRange: Hashable, Sendable, CustomStringConvertible {
     public let start: UInt32
     public let count: UInt32

@@ -30,7 +30,9 @@ extension BlockMap {
     private static let chunkBytes = Digest.byteCount + 1
     private static let extentBytes = 10
 
-    /// The canonical bytes of this map. Equal maps have equal bytes.
+    /// The canonical bytes of this map.
+    ///
+    /// Equal maps have equal bytes.
     public func encode() -> [UInt8] {
         let capacity =
             Self.headerBytes + chunks.count * Self.chunkBytes + extents.count * Self.extentBytes + 4
@@ -59,7 +61,9 @@ extension BlockMap {
     /// SHA-256 of the canonical bytes: the identity of a snapshot's content.
     public var digest: Digest { Digest(hashing: encode()) }
 
-    /// Reads a map and checks every invariant. Memory is bounded by the length of the input.
+    /// Reads a map and checks every invariant.
+    ///
+    /// Memory is bounded by the length of the input.
     public init(decoding bytes: [UInt8]) throws(BlockMapError) {
         guard bytes.starts(with: Self.magic) else { throw .notABlockMap }
         let checksum: UInt32
