@@ -3,112 +3,160 @@
 public import Base
 public import Blocks
 
-/// Figures of the whole store, for `df` and metrics.
-public struct ChunkStoreStatistics: Sendable, Equatable {
-    /// Chunks that are stored.
-    public var chunks = 0
-    /// Plain bytes of those chunks: what the store holds, each chunk once.
-    public var plainBytes: UInt64 = 0
-    /// Bytes that the arena files really take on their file system.
-    public var allocatedBytes: UInt64 = 0
-    /// References that resident maps and sessions hold.
-    public var references: UInt64 = 0
-    /// Chunks that nothing refers to at the moment; `collectUnreferenced` frees them.
-    public var unreferencedChunks = 0
-    /// Arena files.
-    public var arenas = 0
-    /// Bytes of the index log.
-    public var indexBytes: UInt64 = 0
-}
-
-/// Where the bytes of a piece of a volume lie.
-public struct Segment: Sendable, Equatable {
-    public enum Source: Sendable, Equatable {
-        /// Nothing is stored; the bytes are zeros.
-        case zeros
-        /// Bytes of an open file from `offset` on; valid inside `withStableSlots` only.
-        case file(descriptor: Int32, offset: UInt64)
-    }
-
-    public let source: Source
-    public let byteCount: Int
-
-    @inlinable
-    public init(source: Source, byteCount: Int) {
-        self.source = source
-        self.byteCount = byteCount
-    }
-}
-
-/// A stored chunk, valid while somebody holds a reference on it.
-public struct ChunkHandle: Hashable, Sendable {
-    public let index: UInt32
-}
-
+/// All chunks of a machine, plain and verified, each stored once.
+///
+/// A directory with an append-only index and a few large arena files. Whoever opens it must be the only one: the
+/// caller holds a lock on the directory.
 public final class ChunkStore: Sendable {
-    @usableFromInline let stability = ReadWriteLock()
+    let core: StoreCore
+    @usableFromInline let stability: ReadWriteLock
 
-    public init(directory: String) throws(ChunkStoreError) {}
+    /// Opens the store in a directory, or makes it there.
+    ///
+    /// A torn end of the index, as a power cut leaves it, is cut off; records whose data is not there are dropped.
+    /// Both are logged.
+    public convenience init(directory: String) throws(ChunkStoreError) {
+        try self.init(directory: directory, hooks: StoreHooks())
+    }
 
-    public func beginIngest() -> IngestSession { IngestSession() }
+    init(directory: String, hooks: StoreHooks) throws(ChunkStoreError) {
+        core = try StoreCore(directory: directory, hooks: hooks)
+        stability = core.stability
+    }
 
-    public func attach(_ map: BlockMap) throws(ChunkStoreError) -> ResidentMap { ResidentMap(map) }
+    deinit {
+        core.reclaimer.stop()
+    }
 
-    /// Frees every chunk that no resident map and no session refers to.
+    /// Starts a series of chunks that enter the store together.
+    public func beginIngest() -> IngestSession {
+        IngestSession(self)
+    }
+
+    /// Makes a map readable, with a reference on each of its chunks.
+    /// - Throws: `missingChunk` when the store does not have them all; then no reference is kept.
+    public func attach(_ map: BlockMap) throws(ChunkStoreError) -> ResidentMap {
+        ResidentMap(map, chunkHandles: try core.retain(map.chunks), store: self)
+    }
+
+    /// Frees every chunk that no resident map and no session refers to, and returns how many and how large.
     ///
     /// A reference count that falls to zero frees nothing by itself, since maps also go away when the program
     /// ends. Call this when every live map is attached: once after start, and after each removal of an image or
-    /// a volume (it only looks at chunks whose count has fallen to zero since the last call).
+    /// a volume (it only looks at chunks whose count has fallen to zero since the last call). The space is given
+    /// back in the background.
     @discardableResult
-    public func collectUnreferenced() -> (chunks: Int, bytes: UInt64) { (0, 0) }
+    public func collectUnreferenced() -> (chunks: Int, bytes: UInt64) {
+        core.collect()
+    }
 
-    public func statistics() -> ChunkStoreStatistics { ChunkStoreStatistics() }
-
-    public func contains(_ chunk: ChunkDescriptor) -> Bool { false }
-
-    public func read(_ chunk: ChunkDescriptor) throws(ChunkStoreError) -> [UInt8] {
-        throw .missingChunk(chunk.digest)
+    /// Waits until the space of everything that was freed so far has been given back.
+    public func finishReclaiming() {
+        core.reclaimer.finish()
     }
 
     /// Runs `body` while no slot can be freed under it: every read of a `Segment` must lie inside.
-    /// Not to be nested.
+    ///
+    /// Not to be nested: a reader that waits for itself behind a writer would never wake.
     @inlinable
     public func withStableSlots<T, E: Error>(_ body: () throws(E) -> T) throws(E) -> T {
         try stability.reading(body)
     }
+
+    public func statistics() -> ChunkStoreStatistics {
+        var figures = ChunkStoreStatistics()
+        core.table.withLock { table in
+            figures.chunks = table.count
+            figures.plainBytes = table.plainBlocks * UInt64(Block.bytes)
+            figures.references = table.references
+            figures.unreferencedChunks = table.unreferencedCount
+        }
+        figures.allocatedBytes = core.arenas.allocatedBytes()
+        figures.arenas = core.arenas.all.count
+        figures.indexBytes = core.index.withLock { $0.end }
+        return figures
+    }
+
+    // MARK: Single chunks
+
+    /// True when the chunk is stored.
+    public func contains(_ chunk: ChunkDescriptor) -> Bool {
+        handle(of: chunk) != nil
+    }
+
+    /// The handle of a stored chunk; it stays valid while somebody else holds a reference on the chunk.
+    public func handle(of chunk: ChunkDescriptor) -> ChunkHandle? {
+        core.table.withLock { $0.find(chunk) }.map(ChunkHandle.init(index:))
+    }
+
+    /// The plain bytes of a chunk, checked against its digest.
+    public func read(_ chunk: ChunkDescriptor) throws(ChunkStoreError) -> [UInt8] {
+        let handles = try core.retain([chunk])
+        defer { core.drop(handles) }
+        return try core.read(handles[0], digest: chunk.digest)
+    }
+
+    /// Reads a chunk, on which somebody holds a reference, and checks it against its digest.
+    public func verify(_ handle: ChunkHandle) throws(ChunkStoreError) {
+        let digest = core.table.withLock { $0.digest(of: handle.index) }
+        _ = try core.read(handle.index, digest: digest)
+    }
+
+    /// The names of all stored chunks, in no particular order.
+    public func allChunks() -> [ChunkDescriptor] {
+        core.table.withLock { table in
+            var chunks: [ChunkDescriptor] = []
+            chunks.reserveCapacity(table.count)
+            table.forEach { handle in
+                chunks.append(
+                    ChunkDescriptor(digest: table.digest(of: handle), blockCount: table.slots[handle].count))
+            }
+            return chunks
+        }
+    }
 }
 
-public final class ResidentMap: Sendable {
-    /// The map that was attached; built anew from the compact form at each call, so keep it if it is used twice.
-    public let map: BlockMap
-    init(_ map: BlockMap) { self.map = map }
+extension StoreCore {
+    /// Takes a reference on each chunk, or on none.
+    func retain(_ chunks: [ChunkDescriptor]) throws(ChunkStoreError) -> [UInt32] {
+        var handles: [UInt32] = []
+        handles.reserveCapacity(chunks.count)
+        for start in stride(from: 0, to: chunks.count, by: Self.batch) {
+            let missing = table.withLock { table -> Digest? in
+                for chunk in chunks[start..<min(start + Self.batch, chunks.count)] {
+                    guard let handle = table.find(chunk) else { return chunk.digest }
+                    table.retain(handle)
+                    handles.append(handle)
+                }
+                return nil
+            }
+            if let missing {
+                drop(handles)
+                throw .missingChunk(missing)
+            }
+        }
+        return handles
+    }
 
-    public var blockCount: UInt32 { map.blockCount }
-    public var sizeBytes: UInt64 { map.sizeBytes }
-    public var mappedBlockCount: UInt64 { map.mappedBlockCount }
+    /// The names of chunks on which the caller holds references.
+    func descriptors(of handles: [UInt32]) -> [ChunkDescriptor] {
+        table.withLock { table in
+            handles.map { ChunkDescriptor(digest: table.digest(of: $0), blockCount: slots[$0].count) }
+        }
+    }
 
-    public func appendSegments(for range: BlockRange, to segments: inout [Segment]) {}
-
-    /// First block at or after `block` that is not a hole; nil when there is none.
-    public func nextMapped(from block: UInt32) -> UInt32? { nil }
-    /// First block at or after `block` that is a hole; `blockCount` when there is none.
-    public func nextHole(from block: UInt32) -> UInt32 { blockCount }
-}
-
-public final class IngestSession: @unchecked Sendable {
-    public var newChunks: Int { 0 }
-    public var newBytes: UInt64 { 0 }
-    public var sharedChunks: Int { 0 }
-    public var sharedBytes: UInt64 { 0 }
-
-    public func add(_ bytes: UnsafeRawBufferPointer) throws(ChunkStoreError) -> ChunkDescriptor? { nil }
-
-    /// Like `add`, hashing on other threads: returns a ticket, the index of the result in `descriptors()`.
-    public func addLater(_ bytes: UnsafeRawBufferPointer) throws(ChunkStoreError) -> Int { 0 }
-
-    /// The results of all `addLater` calls so far, by ticket; nil for a hole. Waits for those under way.
-    public func descriptors() throws(ChunkStoreError) -> [ChunkDescriptor?] { [] }
-
-    public func commit() throws(ChunkStoreError) {}
-    public func release() {}
+    func read(_ handle: UInt32, digest: Digest) throws(ChunkStoreError) -> [UInt8] {
+        let slot = slots[handle]
+        guard slot != .none, let arena = arenas.arena(at: slot.arena) else { throw .missingChunk(digest) }
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try arena.file.read(count: slot.byteCount, at: slot.offset)
+        } catch {
+            throw ChunkStoreError(error)
+        }
+        if Digest(hashing: bytes) != digest {
+            throw .damagedChunk(digest, path: arena.file.path, offset: slot.offset)
+        }
+        return bytes
+    }
 }

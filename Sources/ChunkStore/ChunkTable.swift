@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Blocks
+
+/// The chunks that are stored: digest to handle, and for each handle its digest, slot and reference count.
+///
+/// Not thread-safe: the store keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and
+/// its share of the buckets.
+final class ChunkTable {
+    struct Flags: OptionSet {
+        let rawValue: UInt8
+        /// A durable record of the index names the chunk.
+        static let indexed = Flags(rawValue: 1)
+        /// The chunk can be found by its digest.
+        static let findable = Flags(rawValue: 2)
+        /// The chunk stands in the list of those whose count fell to zero.
+        static let listed = Flags(rawValue: 4)
+    }
+
+    private struct Segment {
+        let digests: UnsafeMutablePointer<Digest>
+        let references: UnsafeMutablePointer<UInt32>
+        let flags: UnsafeMutablePointer<Flags>
+    }
+
+    let slots = SlotTable()
+    private(set) var count = 0
+    private(set) var plainBlocks: UInt64 = 0
+    private(set) var references: UInt64 = 0
+    /// Chunks whose count fell to zero since they were last looked at; some may have risen again.
+    private var unreferenced: [UInt32] = []
+
+    private var segments: [Segment] = []
+    private var nextHandle: UInt32 = 0
+    private var freeHandles: [UInt32] = []
+    private var buckets: UnsafeMutableBufferPointer<UInt32>
+    private var shift: UInt64
+    /// A secret factor, so that nobody can choose digests that fall into one bucket.
+    private let factor = UInt64.random(in: .min ... .max) | 1
+
+    private static let empty = UInt32.max
+
+    init() {
+        buckets = Self.makeBuckets(1 << 10)
+        shift = 64 - 10
+    }
+
+    deinit {
+        buckets.deallocate()
+        for segment in segments {
+            segment.digests.deallocate()
+            segment.references.deallocate()
+            segment.flags.deallocate()
+        }
+    }
+
+    private static func makeBuckets(_ count: Int) -> UnsafeMutableBufferPointer<UInt32> {
+        let buckets = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: count)
+        buckets.initialize(repeating: empty)
+        return buckets
+    }
+
+    // MARK: Lookup
+
+    @inline(__always)
+    private func home(_ digest: Digest) -> Int {
+        Int(truncatingIfNeeded: (digest.words.0 &* factor) >> shift)
+    }
+
+    /// The handle of a chunk that can be found; nil when there is none of this digest.
+    func find(_ digest: Digest) -> UInt32? {
+        var place = home(digest)
+        while buckets[place] != Self.empty {
+            if self.digest(of: buckets[place]) == digest { return buckets[place] }
+            place = (place + 1) & (buckets.count - 1)
+        }
+        return nil
+    }
+
+    /// The handle of a chunk of this digest and length.
+    func find(_ chunk: ChunkDescriptor) -> UInt32? {
+        guard let handle = find(chunk.digest), slots[handle].count == chunk.blockCount else { return nil }
+        return handle
+    }
+
+    @inline(__always)
+    func digest(of handle: UInt32) -> Digest {
+        let place = locate(handle)
+        return segments[place.0].digests[place.1]
+    }
+
+    func flags(of handle: UInt32) -> Flags {
+        let place = locate(handle)
+        return segments[place.0].flags[place.1]
+    }
+
+    func referenceCount(of handle: UInt32) -> UInt32 {
+        let place = locate(handle)
+        return segments[place.0].references[place.1]
+    }
+
+    @inline(__always)
+    private func locate(_ handle: UInt32) -> (Int, Int) {
+        (Int(handle >> SlotTable.segmentBits), Int(handle & (1 << SlotTable.segmentBits - 1)))
+    }
+
+    /// Calls `body` for the handle of every chunk that can be found, in the order of handles.
+    func forEach(_ body: (UInt32) -> Void) {
+        for handle in 0..<nextHandle where flags(of: handle).contains(.findable) { body(handle) }
+    }
+
+    // MARK: Change
+
+    /// Enters a chunk that cannot be found yet, with no references.
+    func insert(_ digest: Digest, _ slot: Slot, _ flags: Flags) -> UInt32 {
+        if (count + 1) * 4 > buckets.count * 3 { grow() }
+        let handle = freeHandles.popLast() ?? nextHandle
+        if handle == nextHandle { nextHandle += 1 }
+        let place = locate(handle)
+        if place.0 == segments.count { addSegment() }
+        segments[place.0].digests[place.1] = digest
+        segments[place.0].references[place.1] = 0
+        segments[place.0].flags[place.1] = flags.union(.findable)
+        slots.set(handle, slot)
+        enter(handle, digest)
+        count += 1
+        plainBlocks += UInt64(slot.count)
+        return handle
+    }
+
+    private func addSegment() {
+        let capacity = SlotTable.segmentCount
+        // Left uninitialised on purpose: the pages are only taken when handles reach them.
+        segments.append(
+            Segment(
+                digests: .allocate(capacity: capacity), references: .allocate(capacity: capacity),
+                flags: .allocate(capacity: capacity)))
+    }
+
+    private func enter(_ handle: UInt32, _ digest: Digest) {
+        var place = home(digest)
+        while buckets[place] != Self.empty { place = (place + 1) & (buckets.count - 1) }
+        buckets[place] = handle
+    }
+
+    private func grow() {
+        let old = buckets
+        buckets = Self.makeBuckets(old.count * 2)
+        shift -= 1
+        for handle in old where handle != Self.empty { enter(handle, digest(of: handle)) }
+        old.deallocate()
+    }
+
+    func retain(_ handle: UInt32) {
+        let place = locate(handle)
+        precondition(segments[place.0].references[place.1] < .max, "too many references on one chunk")
+        segments[place.0].references[place.1] += 1
+        references += 1
+    }
+
+    /// Gives one reference back; true when it was the last one.
+    func release(_ handle: UInt32) -> Bool {
+        let place = locate(handle)
+        precondition(
+            segments[place.0].references[place.1] > 0, "a chunk is released more often than retained")
+        segments[place.0].references[place.1] -= 1
+        references -= 1
+        return segments[place.0].references[place.1] == 0
+    }
+
+    func markIndexed(_ handle: UInt32) {
+        let place = locate(handle)
+        segments[place.0].flags[place.1].insert(.indexed)
+    }
+
+    /// Remembers a chunk without references for the next collection.
+    func listUnreferenced(_ handle: UInt32) {
+        let place = locate(handle)
+        if segments[place.0].flags[place.1].insert(.listed).inserted { unreferenced.append(handle) }
+    }
+
+    /// Takes the list of chunks whose count fell to zero, without those whose count has risen again.
+    func takeUnreferenced() -> [UInt32] {
+        defer { unreferenced = [] }
+        for handle in unreferenced {
+            let place = locate(handle)
+            segments[place.0].flags[place.1].remove(.listed)
+        }
+        return unreferenced.filter { referenceCount(of: $0) == 0 && flags(of: $0).contains(.findable) }
+    }
+
+    /// How many chunks without references are known.
+    var unreferencedCount: Int {
+        unreferenced.count { referenceCount(of: $0) == 0 }
+    }
+
+    /// Makes a chunk impossible to find; its handle and slot stay until `recycle`.
+    func hide(_ handle: UInt32) {
+        let place = locate(handle)
+        guard segments[place.0].flags[place.1].remove(.findable) != nil else { return }
+        count -= 1
+        plainBlocks -= UInt64(slots[handle].count)
+        removeFromBuckets(handle)
+    }
+
+    /// Makes a hidden chunk without references findable again, unless its digest has been entered anew.
+    func unhide(_ handle: UInt32) {
+        let digest = digest(of: handle)
+        if find(digest) != nil { return }
+        let place = locate(handle)
+        segments[place.0].flags[place.1].insert(.findable)
+        enter(handle, digest)
+        count += 1
+        plainBlocks += UInt64(slots[handle].count)
+        listUnreferenced(handle)
+    }
+
+    private func removeFromBuckets(_ handle: UInt32) {
+        let mask = buckets.count - 1
+        var hole = home(digest(of: handle))
+        while buckets[hole] != handle { hole = (hole + 1) & mask }
+        // Those behind move up unless that would carry them before their home, so that no probe is cut short.
+        var place = hole
+        while true {
+            place = (place + 1) & mask
+            let next = buckets[place]
+            if next == Self.empty { break }
+            let distance = (place - home(digest(of: next))) & mask
+            if distance >= (place - hole) & mask {
+                buckets[hole] = next
+                hole = place
+            }
+        }
+        buckets[hole] = Self.empty
+    }
+
+    /// Gives the handle of a hidden chunk to whoever comes next.
+    func recycle(_ handle: UInt32) {
+        assert(!flags(of: handle).contains(.findable), "only a hidden chunk's handle is given on")
+        slots.set(handle, .none)
+        freeHandles.append(handle)
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+public import Blocks
+
+/// A block map whose chunks are all in the store, with a reference held on each.
+///
+/// Immutable and shared by everything that reads the same snapshot. An extent takes nine bytes. Going away drops
+/// the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
+public final class ResidentMap: @unchecked Sendable {
+    // Unchecked because: the buffers are filled before `init` returns and never change.
+
+    /// Blocks in the volume.
+    public let blockCount: UInt32
+    /// Blocks that are not holes.
+    public let mappedBlockCount: UInt64
+
+    private let store: ChunkStore
+    private let slots: SlotTable
+    private let descriptors: UnsafeMutablePointer<Int32>
+    private let extentCount: Int
+    /// First block of each extent.
+    private let starts: UnsafeMutablePointer<UInt32>
+    /// Handle of each extent's chunk; the top bit marks the first extent of a chunk, which holds its reference.
+    private let handles: UnsafeMutablePointer<UInt32>
+    /// Bits 0-3: blocks less one; bits 4-7: first block within the chunk.
+    private let spans: UnsafeMutablePointer<UInt8>
+
+    private static let firstUse: UInt32 = 1 << 31
+
+    /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the new
+    ///   object takes over.
+    init(_ map: BlockMap, chunkHandles: [UInt32], store: ChunkStore) {
+        self.store = store
+        slots = store.core.slots
+        descriptors = store.core.arenas.descriptors
+        blockCount = map.blockCount
+        extentCount = map.extents.count
+        starts = .allocate(capacity: max(1, extentCount))
+        handles = .allocate(capacity: max(1, extentCount))
+        spans = .allocate(capacity: max(1, extentCount))
+        var seen: UInt32 = 0
+        var mapped: UInt64 = 0
+        for (index, extent) in map.extents.enumerated() {
+            let isFirst = extent.chunk == seen
+            if isFirst { seen += 1 }
+            (starts + index).initialize(to: extent.start)
+            (handles + index).initialize(to: chunkHandles[Int(extent.chunk)] | (isFirst ? Self.firstUse : 0))
+            (spans + index).initialize(to: extent.offset << 4 | (extent.count - 1))
+            mapped += UInt64(extent.count)
+        }
+        mappedBlockCount = mapped
+    }
+
+    deinit {
+        let held = chunkHandles()
+        starts.deallocate()
+        handles.deallocate()
+        spans.deallocate()
+        let core = store.core
+        core.reclaimer.addDrop { core.drop(held) }
+    }
+
+    public var sizeBytes: UInt64 { UInt64(blockCount) * UInt64(Block.bytes) }
+
+    private func chunkHandles() -> [UInt32] {
+        var held: [UInt32] = []
+        for index in 0..<extentCount where handles[index] & Self.firstUse != 0 {
+            held.append(handles[index] & ~Self.firstUse)
+        }
+        return held
+    }
+
+    @inline(__always)
+    private func count(_ extent: Int) -> UInt32 { UInt32(spans[extent] & 15) + 1 }
+
+    @inline(__always)
+    private func end(_ extent: Int) -> UInt32 { starts[extent] + count(extent) }
+
+    /// Index of the first extent that ends after the block; `extentCount` when there is none.
+    @inline(__always)
+    private func firstExtent(endingAfter block: UInt32) -> Int {
+        // The last extent that starts at or before the block, found without a branch that could be mispredicted.
+        var base = 0
+        var length = extentCount
+        while length > 1 {
+            let half = length / 2
+            base += starts[base + half] <= block ? half : 0
+            length -= half
+        }
+        return extentCount > 0 && end(base) <= block ? base + 1 : base
+    }
+
+    // MARK: The hot path
+
+    /// Appends where the bytes of the range lie, in order; neighbours in one arena, and holes, become one segment.
+    ///
+    /// What lies beyond the end of the map reads as zeros. The segments are good until the end of the
+    /// `ChunkStore.withStableSlots` that the call is made in. Takes no lock.
+    public func appendSegments(for range: BlockRange, to segments: inout [Segment]) {
+        var run = SegmentRun()
+        var block = range.start
+        var extent = firstExtent(endingAfter: block)
+        while block < range.end {
+            guard extent < extentCount, starts[extent] < range.end else {
+                run.addZeros(blocks: range.end - block, &segments)
+                break
+            }
+            let start = starts[extent]
+            if start > block {
+                run.addZeros(blocks: start - block, &segments)
+                block = start
+            }
+            let end = min(start + count(extent), range.end)
+            let slot = slots[handles[extent] & ~Self.firstUse]
+            let first = slot.block + UInt32(spans[extent] >> 4) + (block - start)
+            run.add(descriptor: descriptors[slot.arena], firstBlock: first, blocks: end - block, &segments)
+            block = end
+            extent += 1
+        }
+        run.finish(&segments)
+    }
+
+    // MARK: Holes
+
+    /// First block at or after `block` that is not a hole; nil when there is none.
+    public func nextMapped(from block: UInt32) -> UInt32? {
+        let extent = firstExtent(endingAfter: block)
+        return extent < extentCount ? max(block, starts[extent]) : nil
+    }
+
+    /// First block at or after `block` that is a hole, or the end of the volume.
+    public func nextHole(from block: UInt32) -> UInt32 {
+        var block = block
+        var extent = firstExtent(endingAfter: block)
+        while extent < extentCount, starts[extent] <= block {
+            block = end(extent)
+            extent += 1
+        }
+        return block
+    }
+
+    // MARK: The map
+
+    /// The map that was attached, built anew at each call: keep it rather than ask twice.
+    public var map: BlockMap {
+        let held = chunkHandles()
+        let chunks = store.core.descriptors(of: held)
+        var builder = BlockMapBuilder(blockCount: blockCount)
+        let places = Dictionary(zip(held, chunks)) { first, _ in first }
+        for index in 0..<extentCount {
+            guard let chunk = places[handles[index] & ~Self.firstUse] else { continue }
+            builder.add(
+                start: starts[index], chunk: chunk, offset: spans[index] >> 4, count: UInt8(count(index)))
+        }
+        return builder.finish()
+    }
+}
+
+/// The segment that is growing while a range is walked.
+private struct SegmentRun {
+    /// -1: zeros.
+    private var descriptor: Int32 = -1
+    private var nextBlock: UInt32 = 0
+    private var blocks: UInt32 = 0
+
+    @inline(__always)
+    mutating func add(descriptor: Int32, firstBlock: UInt32, blocks: UInt32, _ segments: inout [Segment]) {
+        if self.blocks > 0 && (self.descriptor != descriptor || nextBlock != firstBlock) { finish(&segments) }
+        self.descriptor = descriptor
+        self.blocks += blocks
+        nextBlock = firstBlock + blocks
+    }
+
+    @inline(__always)
+    mutating func addZeros(blocks: UInt32, _ segments: inout [Segment]) {
+        if self.blocks > 0 && descriptor >= 0 { finish(&segments) }
+        descriptor = -1
+        self.blocks += blocks
+    }
+
+    @inline(__always)
+    mutating func finish(_ segments: inout [Segment]) {
+        if blocks == 0 { return }
+        let source: Segment.Source =
+            descriptor < 0
+            ? .zeros
+            : .file(descriptor: descriptor, offset: UInt64(nextBlock - blocks) * UInt64(Block.bytes))
+        segments.append(Segment(source: source, byteCount: Int(blocks) * Block.bytes))
+        blocks = 0
+    }
+}

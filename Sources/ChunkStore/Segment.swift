@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where the bytes of a piece of a volume lie.
+public struct Segment: Sendable, Equatable {
+    public enum Source: Sendable, Equatable {
+        /// Nothing is stored; the bytes are zeros.
+        case zeros
+        /// Bytes of an open file from `offset` on; valid inside `ChunkStore.withStableSlots` only.
+        case file(descriptor: Int32, offset: UInt64)
+    }
+
+    public let source: Source
+    public let byteCount: Int
+
+    @inlinable
+    public init(source: Source, byteCount: Int) {
+        self.source = source
+        self.byteCount = byteCount
+    }
+}
+
+/// A stored chunk, valid while somebody holds a reference on it.
+public struct ChunkHandle: Hashable, Sendable {
+    public let index: UInt32
+}
+
+/// Figures of the whole store, for `df` and metrics.
+public struct ChunkStoreStatistics: Sendable, Equatable {
+    /// Chunks that are stored.
+    public var chunks = 0
+    /// Plain bytes of those chunks: what the store holds, each chunk once.
+    public var plainBytes: UInt64 = 0
+    /// Bytes that the arena files really take on their file system.
+    public var allocatedBytes: UInt64 = 0
+    /// References that resident maps and sessions hold.
+    public var references: UInt64 = 0
+    /// Chunks that nothing refers to at the moment; `collectUnreferenced` frees them.
+    public var unreferencedChunks = 0
+    /// Arena files.
+    public var arenas = 0
+    /// Bytes of the index log.
+    public var indexBytes: UInt64 = 0
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Blocks
+import Synchronization
+
+/// Where a chunk lies: an arena, the first block in it and the number of blocks, in one word.
+///
+/// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit 63
+/// tells a slot from an empty word.
+struct Slot: Equatable {
+    static let none = Slot(word: 0)
+
+    let word: UInt64
+
+    init(word: UInt64) {
+        self.word = word
+    }
+
+    init(arena: Int, block: UInt32, count: UInt8) {
+        assert(arena < Arena.limit && block < Arena.maximumBlocks, "a slot lies in an arena")
+        assert((1...Block.maximumPerChunk).contains(Int(count)), "a slot has 1 to 16 blocks")
+        word = 1 << 63 | UInt64(arena) << 24 | UInt64(block) << 4 | UInt64(count - 1)
+    }
+
+    var arena: Int { Int(word >> 24 & 0xFFFF) }
+    var block: UInt32 { UInt32(truncatingIfNeeded: word >> 4) & 0xF_FFFF }
+    var count: UInt8 { UInt8(truncatingIfNeeded: word & 15) + 1 }
+    var offset: UInt64 { UInt64(block) * UInt64(Block.bytes) }
+    var byteCount: Int { Int(count) * Block.bytes }
+}
+
+/// The slot of every chunk by its handle, readable without a lock.
+///
+/// Memory is taken in segments that never move, so a reader needs no more than two loads. Writers hold the lock
+/// of the chunk table.
+final class SlotTable: @unchecked Sendable {
+    // Unchecked because: a segment's pointer is set once, before any handle into it is given out, and the words
+    // are atomic.
+    static let segmentBits: UInt32 = 15
+    static let segmentCount = 1 << segmentBits
+    private static let maximumSegments = 1 << 16
+
+    typealias Segment = UnsafeMutablePointer<Atomic<UInt64>>
+    private let segments: UnsafeMutablePointer<Segment?>
+
+    init() {
+        segments = .allocate(capacity: Self.maximumSegments)
+        segments.initialize(repeating: nil, count: Self.maximumSegments)
+    }
+
+    deinit {
+        for index in 0..<Self.maximumSegments {
+            guard let segment = segments[index] else { break }
+            segment.deallocate()
+        }
+        segments.deallocate()
+    }
+
+    /// The slot of a handle on which the caller holds a reference.
+    @inline(__always)
+    subscript(handle: UInt32) -> Slot {
+        guard let segment = segments[Int(handle >> Self.segmentBits)] else { return .none }
+        return Slot(word: segment[Int(handle & (1 << Self.segmentBits - 1))].load(ordering: .acquiring))
+    }
+
+    /// Sets a slot, making its segment when it is the first one there; the lock of the chunk table is held.
+    func set(_ handle: UInt32, _ slot: Slot) {
+        let index = Int(handle >> Self.segmentBits)
+        precondition(index < Self.maximumSegments, "more chunks than handles")
+        let segment = segments[index] ?? makeSegment(index)
+        segment[Int(handle & (1 << Self.segmentBits - 1))].store(slot.word, ordering: .releasing)
+    }
+
+    private func makeSegment(_ index: Int) -> Segment {
+        let segment = Segment.allocate(capacity: Self.segmentCount)
+        for place in 0..<Self.segmentCount { (segment + place).initialize(to: Atomic(0)) }
+        segments[index] = segment
+        return segment
+    }
+}
