@@ -19,9 +19,12 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let flyingFox: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
+let flyingSocks: Target.Dependency = .product(name: "FlyingSocks", package: "FlyingFox")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
+func library(
+    _ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict
+) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
@@ -59,16 +62,21 @@ let package = Package(
         library("Ext4", ["Blocks", "Base"], pure),
         library("HTTP", ["Base", "CCurl"]),
         library("OCI", ["HTTP", "Base"]),
-        library("ChunkStore", ["Blocks", "OCI", "Base", "CZstd"]),
+        library("ChunkStore", ["Blocks", "OCI", "Base", "CLinux", "CZstd"]),
         library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
-        library("Volumes", ["ChunkStore", "Blocks", "Base", grdb]),
-        library("BlockFS", ["Volumes", "Blocks", "Base", "CFuse3"]),
-        library("Mounts", ["Base", "OCI"]),
-        library("Daemon", [
-            "Mounts", "BlockFS", "Volumes", "Flatten", "ChunkStore", "OCI", "HTTP", "Ext4", "Blocks", "Base",
-            flyingFox,
-        ]),
-        .executableTarget(name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", arguments], swiftSettings: strict),
+        library("Volumes", ["ChunkStore", "Blocks", "Base", "CLinux", grdb]),
+        library("BlockFS", ["Volumes", "ChunkStore", "Blocks", "Base", "CFuse3", "CLinux"]),
+        library("Mounts", ["Base", "OCI", "CLinux"]),
+        library(
+            "Daemon",
+            [
+                "Mounts", "BlockFS", "Volumes", "Flatten", "ChunkStore", "OCI", "HTTP", "Ext4", "Blocks",
+                "Base",
+                "CLinux", flyingFox, flyingSocks, logging,
+            ]),
+        .executableTarget(
+            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", arguments],
+            swiftSettings: strict),
         .executableTarget(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
             swiftSettings: strict),
