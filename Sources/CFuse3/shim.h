@@ -3,9 +3,6 @@
 #ifndef SLACKER_CFUSE3_SHIM_H
 #define SLACKER_CFUSE3_SHIM_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 #include <stddef.h>

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Linux calls that Swift cannot import: variadic functions and ioctl request macros.
+// Never define _GNU_SOURCE here: the C types would then differ from those of the Glibc module.
 #ifndef SLACKER_CLINUX_SHIM_H
 #define SLACKER_CLINUX_SHIM_H
-
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +38,7 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 extern int umount2(const char *target, int flags);
 
 enum {
+    SLK_O_PATH = __O_PATH,
     SLK_SEEK_DATA = 3,
     SLK_SEEK_HOLE = 4,
     SLK_FALLOC_KEEP_SIZE = FALLOC_FL_KEEP_SIZE,

@@ -16,12 +16,12 @@ struct ImageRoot: ~Copyable {
     init(_ path: String) throws(MountsError) {
         self.path = path
         directory = try MountsError.wrapping { () throws(SystemError) in
-            try OwnedFD(open: path, O_PATH | O_DIRECTORY)
+            try OwnedFD(open: path, Int32(SLK_O_PATH) | O_DIRECTORY)
         }
     }
 
     func exists(_ name: String) -> Bool {
-        guard let found = try? open(name, O_PATH) else { return false }
+        guard let found = try? open(name, Int32(SLK_O_PATH)) else { return false }
         _ = consume found
         return true
     }
@@ -59,11 +59,11 @@ struct ImageRoot: ~Copyable {
             prefix += "/" + component
             if exists(prefix) { continue }
             let holder = try MountsError.wrapping { () throws(SystemError) in
-                try open(parent, O_PATH | O_DIRECTORY)
+                try open(parent, Int32(SLK_O_PATH) | O_DIRECTORY)
             }
             if mkdirat(holder.raw, String(component), 0o755) < 0 { throw .last("mkdir", path + prefix) }
         }
-        let made = try MountsError.wrapping { () throws(SystemError) in try open(name, O_PATH | O_DIRECTORY) }
+        let made = try MountsError.wrapping { () throws(SystemError) in try open(name, Int32(SLK_O_PATH) | O_DIRECTORY) }
         _ = consume made
     }
 
