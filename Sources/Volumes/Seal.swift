@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Blocks
+import ChunkStore
+import Glibc
+
+/// Turns one frozen delta over a sealed snapshot into a block map of its own.
+///
+/// A crash at any point leaves the frozen delta in charge; chunks and map that nothing refers to go at the next
+/// start, and the work begins anew.
+struct Seal {
+    private let registry: Registry
+    private let isCancelled: () -> Bool
+
+    init(_ registry: Registry, isCancelled: @escaping () -> Bool) {
+        self.registry = registry
+        self.isCancelled = isCancelled
+    }
+
+    /// New content: ranges of blocks that changed, and where those that are not zeros lie.
+    private struct Changes {
+        var replaced: [BlockRange] = []
+        var pieces: [(start: UInt32, chunk: ChunkDescriptor, offset: UInt8, count: UInt8)] = []
+    }
+
+    func run(_ snapshot: Snapshot) throws(VolumeError) {
+        guard case .layered(let delta, let below) = snapshot.currentContent else { return }
+        if let reason = snapshot.brokenReason { throw .broken("snapshot", reason: reason) }
+        let session = registry.chunks.beginIngest()
+        defer { session.release() }
+        let base = below?.map ?? BlockMap(zeros: delta.blockCount)
+        let map: BlockMap
+        let resident: ResidentMap
+        do {
+            let changes = try ingest(delta, session)
+            try session.commit()
+            map = merge(base, changes, delta)
+            resident = try registry.chunks.attach(map)
+        } catch {
+            throw Self.error(error)
+        }
+        let encoded = map.encode()
+        let digest = Digest(hashing: encoded)
+        try registry.keepingMap(encoded, digest) { () throws(VolumeError) in
+            try install(snapshot, resident, digest, origin: below?.digest)
+        }
+        try registry.catalog.flush()
+        try delta.removeFiles()
+        try collectBelow()
+    }
+
+    private static func error(_ error: any Error) -> VolumeError {
+        switch error {
+        case let error as VolumeError: error
+        case let error as ChunkStoreError: .chunks(error)
+        case let error as SystemError: .system(error)
+        default: .catalog("\(error)")
+        }
+    }
+
+    private func ingest(_ delta: Delta, _ session: IngestSession) throws -> Changes {
+        var changes = Changes()
+        guard let data = delta.files.withLock({ $0.data }) else { return changes }
+        var buffer = [UInt8](repeating: 0, count: Block.maximumChunkBytes)
+        var block: UInt32 = 0
+        while block < delta.blockCount {
+            let run = delta.states.run(from: block, to: delta.blockCount)
+            if run.state != .clean { Self.append(block, run.end, to: &changes.replaced) }
+            while run.state == .data, block < run.end {
+                if isCancelled() { throw VolumeError.catalog("the store is closing") }
+                let grid = UInt32(Block.maximumPerChunk)
+                let end = min(run.end, UInt32(clamping: (UInt64(block / grid) + 1) * UInt64(grid)))
+                try add(BlockRange(start: block, count: end - block), data, &buffer, session, &changes)
+                block = end
+            }
+            block = run.end
+        }
+        return changes
+    }
+
+    private static func append(_ start: UInt32, _ end: UInt32, to ranges: inout [BlockRange]) {
+        if let last = ranges.last, last.end == start {
+            ranges[ranges.count - 1] = BlockRange(start: last.start, count: end - last.start)
+        } else {
+            ranges.append(BlockRange(start: start, count: end - start))
+        }
+    }
+
+    /// Ingests up to 16 blocks, leaving out those that are all zeros.
+    private func add(
+        _ range: BlockRange, _ data: File, _ buffer: inout [UInt8], _ session: IngestSession,
+        _ changes: inout Changes
+    ) throws {
+        try buffer.withUnsafeMutableBytes { buffer in
+            let whole = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(Int(range.count) * Block.bytes)])
+            let count = try data.read(into: whole, at: UInt64(range.start) * UInt64(Block.bytes))
+            if count < whole.count { throw SystemError(EIO, "pread", data.path) }
+            var first = 0
+            while first < Int(range.count) {
+                var end = first
+                while end < Int(range.count), !Self.isZero(whole, block: end) { end += 1 }
+                if end > first {
+                    let part = UnsafeRawBufferPointer(
+                        rebasing: whole[first * Block.bytes..<end * Block.bytes])
+                    if let chunk = try session.add(part) {
+                        changes.pieces.append((range.start + UInt32(first), chunk, 0, UInt8(end - first)))
+                    }
+                }
+                first = end + 1
+            }
+        }
+    }
+
+    private static func isZero(_ bytes: UnsafeMutableRawBufferPointer, block: Int) -> Bool {
+        let part = UnsafeMutableRawBufferPointer(
+            rebasing: bytes[block * Block.bytes..<(block + 1) * Block.bytes])
+        return part.withMemoryRebound(to: UInt64.self) { words in words.allSatisfy { $0 == 0 } }
+    }
+
+    /// The parent's map with the changes; what the parent must not show any more goes too.
+    private func merge(_ base: BlockMap, _ changes: Changes, _ delta: Delta) -> BlockMap {
+        let limit = min(delta.parentLimit, base.blockCount)
+        var replaced: [BlockRange] = []
+        for range in changes.replaced where range.start < limit {
+            replaced.append(range.intersection(BlockRange(start: 0, count: limit)))
+        }
+        if limit < base.blockCount {
+            Self.append(limit, base.blockCount, to: &replaced)
+        }
+        return base.replacing(blockCount: delta.blockCount, replaced, with: changes.pieces)
+    }
+
+    /// Switches the snapshot over, in the catalog and for its readers; not if it was removed meanwhile.
+    private func install(
+        _ snapshot: Snapshot, _ resident: ResidentMap, _ digest: Digest, origin: Digest?
+    ) throws(VolumeError) {
+        try registry.state.withLock { (state) throws(VolumeError) in
+            guard state.snapshots[snapshot.id] === snapshot else { return }
+            try registry.catalog.transaction { db in
+                try Catalog.seal(snapshot: snapshot.id, map: digest, origin: origin, db)
+            }
+            snapshot.seal(resident, digest: digest, origin: origin)
+        }
+    }
+
+    /// The snapshot below may have lived for this one only.
+    private func collectBelow() throws(VolumeError) {
+        var garbage = Registry.Garbage()
+        try registry.state.withLock { (state) throws(VolumeError) in
+            try registry.takeGarbage(&state, &garbage)
+        }
+        try registry.dispose(garbage)
+    }
+}

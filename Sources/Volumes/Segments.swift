@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Base
+public import ChunkStore
+import Glibc
+
+/// Reading through segments by plain positioned reads, for whoever does not splice.
+public enum Segments {
+    /// The bytes of the segments, one after the other. Call it inside the body that got them.
+    public static func read(_ segments: [Segment]) throws(SystemError) -> [UInt8] {
+        let count = segments.reduce(0) { $0 + $1.byteCount }
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            var done = 0
+            for segment in segments {
+                let part = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[done..<done + segment.byteCount])
+                do throws(SystemError) { try read(segment, into: part) } catch { failure = error }
+                done += segment.byteCount
+            }
+            filled = count
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    private static func read(_ segment: Segment, into part: UnsafeMutableRawBufferPointer) throws(SystemError)
+    {
+        guard case .file(let descriptor, let offset) = segment.source else {
+            part.initializeMemory(as: UInt8.self, repeating: 0)
+            return
+        }
+        var done = 0
+        while done < part.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
+            let count = retrying {
+                pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+            }
+            if count < 0 { throw SystemError.last("pread", "descriptor \(descriptor)") }
+            if count == 0 { throw SystemError(EIO, "pread", "descriptor \(descriptor)") }
+            done += count
+        }
+    }
+}

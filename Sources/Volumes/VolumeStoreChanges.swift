@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+public import Blocks
+public import ChunkStore
+import Synchronization
+
+extension VolumeStore {
+    /// Adds an image whose chunks `session` has ingested: commits the session, stores the map, and returns when
+    /// all of it is durable. The session is released.
+    ///
+    /// Errors: `.badName`, `.nameTaken`, `.chunks`, `.system`, `.catalog`; nothing is left behind then.
+    public func addImage(
+        name: String, map: BlockMap, configuration: [UInt8], source: String, session: IngestSession
+    ) throws(VolumeError) -> ImageRecord {
+        defer { session.release() }
+        if map.blockCount == 0 { throw .invalidRange(name, reason: "an image without any block") }
+        return try registry.reserving(name) { () throws(VolumeError) -> ImageRecord in
+            let encoded = map.encode()
+            let digest = Digest(hashing: encoded)
+            let resident = try attach(map, digest, session)
+            let snapshot = Snapshot(
+                id: Catalog.newID(), blockCount: map.blockCount, configuration: configuration, source: source,
+                created: Registry.now(), chunks: chunks, content: .sealed(resident, digest, origin: nil))
+            return try registry.keepingMap(encoded, digest) { () throws(VolumeError) -> ImageRecord in
+                try register(name, snapshot, digest)
+            }
+        }
+    }
+
+    private func attach(
+        _ map: BlockMap, _ digest: Digest, _ session: IngestSession
+    ) throws(VolumeError) -> ResidentMap {
+        do throws(ChunkStoreError) {
+            try session.commit()
+            if let shared = registry.shared(digest) { return shared }
+            return try chunks.attach(map)
+        } catch {
+            throw .chunks(error)
+        }
+    }
+
+    private func register(
+        _ name: String, _ snapshot: Snapshot, _ digest: Digest
+    ) throws(VolumeError) -> ImageRecord {
+        let entry = Registry.ImageEntry(name: name, created: snapshot.created, snapshot: snapshot)
+        try registry.state.withLock { (state) throws(VolumeError) in
+            try registry.catalog.transaction { db in
+                try Catalog.insert(
+                    SnapshotRow(
+                        id: snapshot.id, parent: nil, delta: nil, map: digest, origin: nil,
+                        blocks: snapshot.blockCount, configuration: snapshot.configuration,
+                        source: snapshot.source, created: snapshot.created), db)
+                try Catalog.insert(ImageRow(name: name, snapshot: snapshot.id, created: snapshot.created), db)
+            }
+            state.snapshots[snapshot.id] = snapshot
+            state.images[name] = entry
+        }
+        try registry.catalog.flush()
+        sealer.poke()
+        return Self.record(entry)
+    }
+
+    /// Makes a writable clone of an image. Takes one row in the catalog and no file, whatever the size; durable
+    /// with the first `synchronize` of the volume.
+    ///
+    /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.catalog`.
+    public func clone(image: String, as name: String) throws(VolumeError) -> Volume {
+        try Names.checkVolume(name)
+        let volume = try registry.state.withLock { (state) throws(VolumeError) -> Volume in
+            let snapshot = try Registry.image(image, state).snapshot
+            if let reason = snapshot.brokenReason { throw .broken(image, reason: reason) }
+            return try make(name, parent: snapshot, parentImage: image, snapshot.blockCount, &state)
+        }
+        sealer.poke()
+        return volume
+    }
+
+    /// Makes a volume of zeros. Errors: `.badName`, `.nameTaken`, `.invalidRange`, `.catalog`.
+    public func createVolume(named name: String, sizeBytes: UInt64) throws(VolumeError) -> Volume {
+        try Names.checkVolume(name)
+        let blocks = try Volume.blockCount(name, sizeBytes: sizeBytes)
+        return try registry.state.withLock { (state) throws(VolumeError) -> Volume in
+            try make(name, parent: nil, parentImage: "", blocks, &state)
+        }
+    }
+
+    private func make(
+        _ name: String, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
+        _ state: inout Registry.State
+    ) throws(VolumeError) -> Volume {
+        try Registry.checkFree(name, state)
+        let row = VolumeRow(
+            name: name, id: Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(), blocks: blocks,
+            hasFiles: false, parentImage: parentImage, created: Registry.now())
+        try registry.catalog.transaction { db in try Catalog.insert(row, db) }
+        let delta = Delta(
+            id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: blocks)
+        let volume = Volume(row, registry, delta: delta, parent: parent)
+        state.volumes[name] = Registry.VolumeEntry(volume: volume)
+        return volume
+    }
+
+    /// Says who holds a volume, so that it is not removed meanwhile; nil when nobody does any more.
+    public func setInUse(_ name: String, _ reason: String?) throws(VolumeError) {
+        try registry.state.withLock { (state) throws(VolumeError) in
+            _ = try Registry.volume(name, state)
+            state.volumes[name]?.inUse = reason
+        }
+    }
+
+    /// Removes an image or a volume. What other images, or volumes cloned from it, still need stays until the
+    /// last of them goes. Durable when it returns.
+    ///
+    /// Errors: `.notFound`, `.inUse`, `.catalog`, `.system`.
+    public func remove(_ name: String) throws(VolumeError) {
+        try takeOut(name)
+        // Only now has the last reference on the chunks gone.
+        sealer.collect()
+    }
+
+    private func takeOut(_ name: String) throws(VolumeError) {
+        var garbage = Registry.Garbage()
+        try registry.state.withLock { (state) throws(VolumeError) in
+            if state.images[name] != nil {
+                try registry.catalog.transaction { db in try Catalog.delete(image: name, db) }
+                state.images[name] = nil
+            } else {
+                try removeVolume(name, &state, &garbage)
+            }
+            try registry.takeGarbage(&state, &garbage)
+        }
+        try registry.catalog.flush()
+        try registry.dispose(garbage)
+    }
+
+    private func removeVolume(
+        _ name: String, _ state: inout Registry.State, _ garbage: inout Registry.Garbage
+    ) throws(VolumeError) {
+        guard let entry = state.volumes[name] else {
+            let names = Array(state.images.keys) + Array(state.volumes.keys)
+            throw .notFound(nil, name, nearest: Names.nearest(to: name, among: names))
+        }
+        if let reason = entry.inUse { throw .inUse(name, reason: reason) }
+        if entry.snapshotsUnderWay > 0 { throw .inUse(name, reason: "a snapshot of it is being taken") }
+        try registry.catalog.transaction { db in try Catalog.delete(volume: name, db) }
+        state.volumes[name] = nil
+        garbage.volumes.append(entry.volume)
+    }
+}
