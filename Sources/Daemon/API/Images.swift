@@ -13,6 +13,8 @@ public struct ImageInfo: Codable, Equatable, Sendable {
     public let dataBytes: UInt64?
     /// The import source, or `volume:NAME`.
     public let source: String
+    /// Why it cannot be used; absent when it can.
+    public let broken: String?
 }
 
 /// Everything about an image or volume that `inspect` shows.

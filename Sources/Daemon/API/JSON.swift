@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import FoundationEssentials
+import FoundationEssentials
 
 /// The one way in which the control API and the command line turn values into JSON and back.
 public enum JSON {

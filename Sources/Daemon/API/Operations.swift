@@ -7,17 +7,24 @@ public struct OperationInfo: Codable, Equatable, Sendable {
     }
 
     public let id: String
-    public let state: State
+    public internal(set) var state: State
     /// What is being done at the moment, in a word or two.
-    public let phase: String
-    /// Bytes that are dealt with, and how many there are in all; 0 when that is not known.
-    public let doneBytes: UInt64
-    public let totalBytes: UInt64
+    public internal(set) var phase: String
+    /// Bytes that are dealt with.
+    public internal(set) var doneBytes: UInt64 = 0
+    /// Bytes that there are in all; 0 when that is not known.
+    public internal(set) var totalBytes: UInt64 = 0
     /// What was made, once it succeeded.
-    public let image: ImageInfo?
-    /// How many bytes were new to the store, and how many were there already.
-    public let newBytes: UInt64?
-    public let sharedBytes: UInt64?
+    public internal(set) var image: ImageInfo?
+    /// Bytes that were new to the store, and those that were there already.
+    public internal(set) var newBytes: UInt64?
+    public internal(set) var sharedBytes: UInt64?
     /// Why it failed.
-    public let failure: Failure?
+    public internal(set) var failure: Failure?
+
+    init(id: String, state: State, phase: String) {
+        self.id = id
+        self.state = state
+        self.phase = phase
+    }
 }

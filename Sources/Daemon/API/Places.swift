@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// The two directories of a daemon, and what lies where in the second.
 public struct Places: Sendable, Equatable {
     /// What must survive: catalog, chunks, deltas.
@@ -16,6 +18,16 @@ public struct Places: Sendable, Equatable {
             root.hasPrefix("/") && run.hasPrefix("/"), "paths must not depend on a working directory")
         self.root = root
         self.run = run
+    }
+
+    /// Whether a path leads to this state directory, by another way too.
+    func hasRoot(_ path: String) -> Bool {
+        if path == root { return true }
+        guard let mine = realpath(root, nil) else { return false }
+        defer { free(mine) }
+        guard let other = realpath(path, nil) else { return false }
+        defer { free(other) }
+        return strcmp(mine, other) == 0
     }
 
     /// The control API listens here, for root only.

@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import HTTP
+import HTTP
 
 /// Speaks the control API over the daemon's unix socket, for one thread.
 ///
 /// Errors are `Failure`s with one line of text.
 public final class ControlClient {
+    /// Names the state directory that the client means.
+    static let rootHeader = "X-Slacker-Root"
+
     private let places: Places
     private let session: Session
+    private let headers: [(name: String, value: String)]
     /// Called once when nobody listens; then the request is made again.
     private let startDaemon: (() throws(Failure) -> Void)?
     private var mayStart = true
 
-    /// - Parameter startDaemon: brings a daemon up, or throws why it cannot; nil to never start one.
-    public init(_ places: Places, startDaemon: (() throws(Failure) -> Void)?) throws(Failure) {
+    /// - Parameters:
+    ///   - expectedRoot: a daemon that serves another state directory shall refuse; nil to take any.
+    ///   - startDaemon: brings a daemon up, or throws why it cannot; nil to never start one.
+    public init(
+        _ places: Places, expectedRoot: String?, startDaemon: (() throws(Failure) -> Void)?
+    ) throws(Failure) {
         self.places = places
+        headers = [("Content-Type", "application/json")] + (expectedRoot.map { [(Self.rootHeader, $0)] } ?? [])
         self.startDaemon = startDaemon
         do throws(HTTPError) { session = try Session() } catch { throw Failure(.unavailable, "\(error)") }
     }
@@ -35,7 +44,9 @@ public final class ControlClient {
     }
 
     /// Sends a request whose answer is a stream of JSON lines; `onLine` gets each without its end.
-    public func stream(_ path: String, onLine: (ArraySlice<UInt8>) -> Void) throws(Failure) {
+    public func stream(
+        _ path: String, onLine: @escaping (ArraySlice<UInt8>) -> Void
+    ) throws(Failure) {
         var rest: [UInt8] = []
         _ = try send("GET", path, body: nil) { bytes in
             rest.append(contentsOf: bytes)
@@ -53,8 +64,7 @@ public final class ControlClient {
         _ method: String, _ path: String, body: [UInt8]?, onBody: ((UnsafeRawBufferPointer) -> Bool)? = nil
     ) throws(Failure) -> Response {
         let request = Request(
-            method, "http://slacker/\(Version.api)/\(path)", headers: [("Content-Type", "application/json")],
-            body: body, unixSocketPath: places.socket)
+            method, "http://slacker/\(Version.api)/\(path)", headers: headers, body: body, unixSocketPath: places.socket)
         var response: Response
         do throws(HTTPError) {
             response = try session.perform(request, onBody: onBody)

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import CLinux
+import Glibc
+import Logging
+
+/// The life of a daemon as a process: signals, and what it tells the one who started it.
+public enum DaemonProcess {
+    /// What a daemon tells the one who started it when it serves.
+    public static let readyWord = "ready"
+    /// What it tells when another daemon holds the run directory already.
+    public static let busyWord = "busy"
+
+    /// Serves until SIGTERM or SIGINT; call it on the main thread, before any other thread is made.
+    /// - Parameter readyDescriptor: gets one line: that the daemon serves, or why it cannot; closed afterwards.
+    public static func run(_ places: Places, readyDescriptor: Int32?) throws(Failure) {
+        // Blocked here, and so in every thread that is made from now on: one place waits for them.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&signals, signal) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        signal(SIGPIPE, SIG_IGN)
+        // Whatever the daemon makes is root's alone.
+        umask(0o077)
+        Log.bootstrap(level: .info)
+
+        let daemon: RunningDaemon
+        do { daemon = try RunningDaemon(places) } catch is RunningDaemon.Busy {
+            tell(readyDescriptor, busyWord)
+            throw Failure(.inUse, "\(places.run): another daemon runs there; stop it or choose another --run")
+        } catch {
+            let failure = Failure(error)
+            tell(readyDescriptor, failure.message)
+            throw failure
+        }
+        tell(readyDescriptor, readyWord)
+        var received: Int32 = 0
+        sigwait(&signals, &received)
+        Log.logger("daemon").info("ending", metadata: ["signal": "\(received)"])
+        daemon.end()
+    }
+
+    private static func tell(_ descriptor: Int32?, _ text: String) {
+        guard let descriptor else { return }
+        let line = Array((text.split(whereSeparator: \.isNewline).joined(separator: " ") + "\n").utf8)
+        _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        close(descriptor)
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Glibc
+import Volumes
+
+/// Everything that the daemon does for its clients, apart from how they ask. Blocks; for plain threads.
+final class Driver: Sendable {
+    let places: Places
+    let store: VolumeStore
+    let mounts: MountManager
+    let containers: ContainerManager
+    let operations = OperationTable()
+    private let started = MonotonicTime.now
+
+    init(places: Places, store: VolumeStore) {
+        self.places = places
+        self.store = store
+        mounts = MountManager(places: places, store: store)
+        containers = ContainerManager(mounts: mounts)
+    }
+
+    func status() -> StatusInfo {
+        mounts.forgetForeignUnmounts()
+        return StatusInfo(
+            version: Version.program, process: getpid(), root: places.root, run: places.run,
+            uptimeSeconds: MonotonicTime.now.seconds(since: started), images: store.images().count,
+            volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
+            operations: operations.running(), residentBytes: Self.residentBytes())
+    }
+
+    func images() -> [ImageInfo] { store.images().map(Self.info) }
+
+    func volumes() -> [VolumeInfo] { store.volumes().map(Self.info) }
+
+    func clone(_ request: CloneRequest) throws(Failure) -> VolumeInfo {
+        try containers.cloneVolume(request)
+        do throws(VolumeError) { return Self.info(try store.volume(named: request.volume)) } catch {
+            throw Failure(error)
+        }
+    }
+
+    func snapshot(_ request: SnapshotRequest) throws(Failure) -> ImageInfo {
+        Self.info(try mounts.snapshot(request))
+    }
+
+    /// Removes an image or a volume that nobody uses.
+    func remove(_ name: String) throws(Failure) {
+        mounts.forgetForeignUnmounts()
+        mounts.releaseLingering()
+        if let user = mounts.list().first(where: { $0.name == name }) {
+            let place = user.container.map { "the root of container '\($0)'" } ?? "mounted at \(user.directory)"
+            throw Failure(.inUse, "\(user.kind) '\(name)': in use as \(place); end that first")
+        }
+        do throws(VolumeError) { try store.remove(name) } catch { throw Failure(error) }
+    }
+
+    func usage() throws(Failure) -> UsageInfo {
+        let usage = store.usage()
+        return UsageInfo(
+            images: usage.images.map {
+                .init(
+                    name: $0.name, sizeBytes: $0.logicalBytes, dataBytes: $0.dataBytes, uniqueBytes: $0.uniqueBytes,
+                    sharedBytes: $0.sharedBytes)
+            },
+            volumes: usage.volumes.map {
+                .init(
+                    name: $0.name, sizeBytes: $0.logicalBytes, dirtyBytes: $0.dirtyBytes,
+                    allocatedBytes: $0.allocatedBytes)
+            },
+            chunkCount: usage.chunkCount, chunkBytes: usage.chunkBytes,
+            chunkAllocatedBytes: usage.chunkAllocatedBytes, referencedBytes: usage.referencedBytes,
+            deltaAllocatedBytes: usage.deltaAllocatedBytes)
+    }
+
+    /// Work that comes up now and then: what killed clients and lazy unmounts have left.
+    func tidy() {
+        containers.releaseAbandoned()
+        mounts.releaseLingering()
+    }
+
+    static func info(_ record: ImageRecord) -> ImageInfo {
+        ImageInfo(
+            name: record.name, digest: record.digest.map { "\($0)" }, created: Timestamp.text(record.created),
+            sizeBytes: record.sizeBytes, dataBytes: record.dataBytes, source: record.source,
+            broken: record.brokenReason)
+    }
+
+    static func info(_ record: VolumeRecord) -> VolumeInfo {
+        VolumeInfo(
+            name: record.name, image: record.parentImage, created: Timestamp.text(record.created),
+            sizeBytes: record.sizeBytes, dirtyBytes: record.dirtyBytes, inUse: record.inUse,
+            broken: record.brokenReason)
+    }
+
+    /// The second number of /proc/self/statm, in pages.
+    private static func residentBytes() -> UInt64 {
+        guard let file = try? File(open: "/proc/self/statm", O_RDONLY),
+            let bytes = try? file.read(count: 256, at: 0)
+        else { return 0 }
+        let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+        return (fields.count > 1 ? UInt64(fields[1]) ?? 0 : 0) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Mounts
+
+/// What the daemon asks of a child process of its own program, over the child's standard input.
+///
+/// The daemon serves the files under its mounts, so a thread of it that waits for such a mount could wait for
+/// itself. Whatever touches a mount is therefore done by a child that lives as long as the one action.
+public enum InternalRequest: Codable, Sendable {
+    /// Mounts a block file on a directory, which is made when it is missing.
+    case mount(MountJob)
+    /// Shows a mounted directory at a second place.
+    case bind(source: String, directory: String, readOnly: Bool)
+    /// Mounts, where a mount is given, and writes a container's bundle.
+    case prepare(mount: MountJob?, bundle: BundleJob)
+    /// Takes mounts away, in order, and removes directories that are then empty where that is asked for.
+    case unmount([UnmountJob])
+    /// Holds a file system still until standard input ends.
+    case freeze(directory: String)
+    /// Lifts a freeze whose child was killed.
+    case thaw(directory: String)
+    /// Sets the length of a block file, and of the ext4 in it.
+    case resize(file: String, sizeBytes: UInt64)
+    /// Takes away all that a dead daemon has left below its run directory.
+    case clean(run: String)
+}
+
+/// One block file to mount.
+public struct MountJob: Codable, Sendable {
+    public let file: String
+    public let directory: String
+    public let readOnly: Bool
+}
+
+/// One container whose bundle is to be written.
+public struct BundleJob: Codable, Sendable {
+    public let directory: String
+    public let root: String
+    public let identifier: String
+    /// The OCI image configuration, JSON; empty for none.
+    public let configuration: String
+    public let options: BundleOptions
+}
+
+/// One mount to take away.
+public struct UnmountJob: Codable, Sendable {
+    public let directory: String
+    /// When it is busy, take it out of sight now and let it go with its last user.
+    public let lazily: Bool
+    /// Remove the directory afterwards.
+    public let remove: Bool
+}
+
+/// What the child prints: one JSON object on one line.
+public struct InternalAnswer: Codable, Sendable {
+    /// Why it failed; absent when it did not.
+    public var failure: Failure?
+    /// Mounts that were made.
+    public var device: String?
+    public var directory: String?
+    /// Things that were cleaned up or could not be, for the log.
+    public var notes: [String]?
+    /// Milliseconds by step.
+    public var timings: [ContainerInfo.Timing]?
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import CLinux
+import Glibc
+import Mounts
+
+/// Takes away what a daemon that was killed left below its run directory: containers, mounts, loop devices, the
+/// dead FUSE mount, bundles. Works on tables of the kernel only; nothing below a dead mount is looked at.
+enum Leftovers {
+    /// - Returns: one line for each thing that was found, for the log.
+    static func clean(run: String) -> [String] {
+        var notes: [String] = []
+        stopContainers(run, &notes)
+        unmountLoops(run, &notes)
+        unmountRest(run, &notes)
+        for directory in ["containers", "images"] { removeTree(run + "/" + directory, &notes) }
+        return notes
+    }
+
+    /// Containers whose root has died with the daemon cannot go on.
+    private static func stopContainers(_ run: String, _ notes: inout [String]) {
+        let state = run + "/runc"
+        guard let ids = try? Directories.names(in: state), !ids.isEmpty,
+            let runtime = try? Runtime.find(runDirectory: run)
+        else { return }
+        for id in ids {
+            let result = try? Subprocess.run(runtime.delete(id: id, force: true))
+            notes.append("container \(id): \(result?.succeeded == true ? "stopped" : "could not be stopped")")
+        }
+    }
+
+    private static func unmountLoops(_ run: String, _ notes: inout [String]) {
+        let uses = (try? LoopUse.list(under: run + "/fs")) ?? []
+        for use in uses {
+            for directory in use.directories { detach(directory, &notes) }
+            try? LoopDevice.detach(number: use.number)
+            notes.append("/dev/loop\(use.number): detached from \(use.file)")
+        }
+    }
+
+    private static func unmountRest(_ run: String, _ notes: inout [String]) {
+        let entries = (try? MountTable.current().entries(under: run)) ?? []
+        for entry in entries where entry.directory != run { detach(entry.directory, &notes) }
+    }
+
+    private static func detach(_ directory: String, _ notes: inout [String]) {
+        if umount2(directory, Int32(MNT_DETACH)) < 0 {
+            notes.append("\(SystemError.last("umount", directory))")
+        } else {
+            notes.append("\(directory): unmounted")
+        }
+    }
+
+    private static func removeTree(_ path: String, _ notes: inout [String]) {
+        do throws(SystemError) { try Directories.removeTree(path) } catch { notes.append("\(error)") }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The routes of the control API: which call does what. Blocks; for plain threads.
+struct Router: Sendable {
+    let driver: Driver
+
+    /// Does one call.
+    func route(_ call: Call) throws(Failure) -> Reply {
+        switch (call.method, call.path.first ?? "", call.path.count) {
+        case ("GET", "status", 1): return try .value(driver.status())
+        case ("GET", "df", 1): return try .value(driver.usage())
+        case ("GET", "images", 1): return try .value(driver.images())
+        case ("GET", "volumes", 1): return try .value(driver.volumes())
+        case ("GET", "mounts", 1): return try .value(driver.mounts.list())
+        case ("GET", "containers", 1): return try .value(driver.containers.list())
+        case ("GET", "names", 2): return try .value(driver.inspect(call.path[1]))
+        case ("GET", "names", 3) where call.path[2] == "files": return .lines(try driver.files(of: call.path[1]))
+        case ("DELETE", "names", 2):
+            try driver.remove(call.path[1])
+            return try .value(Done())
+        case ("POST", _, 1): return try create(call)
+        case ("GET", "operations", 2):
+            let milliseconds = call.query["wait_ms"].flatMap { Int($0) } ?? 0
+            return try .value(driver.operations.operation(call.path[1]).wait(milliseconds: milliseconds))
+        case ("DELETE", "operations", 2):
+            try driver.operations.operation(call.path[1]).cancel()
+            return try .value(Done())
+        case ("DELETE", "mounts", 2):
+            try driver.mounts.unmount(call.path[1])
+            return try .value(Done())
+        case ("DELETE", "containers", 2):
+            try driver.containers.release(call.path[1])
+            return try .value(Done())
+        default: throw noRoute(call)
+        }
+    }
+
+    private func create(_ call: Call) throws(Failure) -> Reply {
+        switch call.path[0] {
+        case "imports": try .value(driver.startImport(call.decode(ImportRequest.self)))
+        case "clones": try .value(driver.clone(call.decode(CloneRequest.self)))
+        case "snapshots": try .value(driver.snapshot(call.decode(SnapshotRequest.self)))
+        case "mounts": try .value(driver.mounts.mount(call.decode(MountRequest.self)))
+        case "containers": try .value(driver.containers.create(call.decode(ContainerRequest.self)))
+        default: throw noRoute(call)
+        }
+    }
+
+    private func noRoute(_ call: Call) -> Failure {
+        let path = "/\(Version.api)/" + call.path.joined(separator: "/")
+        return Failure(.noRoute, "\(call.method) \(path): the control API has no such call; see docs/api.md")
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Daemon
+
+struct ImagesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "images", abstract: "List images.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        let images = try global.connect().call("GET", "images", as: [ImageInfo].self)
+        if json { return try Output.json(images) }
+        Output.table(
+            ["NAME", "DIGEST", "CREATED", "SIZE", "DATA"],
+            images.map { image in
+                [
+                    image.name, image.broken.map { "damaged: \($0)" } ?? Self.short(image.digest), image.created,
+                    Size.text(image.sizeBytes), image.dataBytes.map(Size.text) ?? "-",
+                ]
+            })
+    }
+
+    /// Enough of a digest to tell images apart.
+    static func short(_ digest: String?) -> String {
+        guard let digest else { return "-" }
+        return String(digest.split(separator: ":").last?.prefix(12) ?? "-")
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Daemon
+import CLinux
+import Glibc
+
+/// Starts a daemon in the background and waits until it serves.
+struct DaemonStarter {
+    private let places: Places
+
+    /// Seconds that a daemon may take to start; checking a big store after a power cut takes the most.
+    private static let limitSeconds = 120.0
+
+    init(_ places: Places) {
+        self.places = places
+    }
+
+    /// Returns once a daemon listens. Another client may have started one at the same moment: then that one serves.
+    func start() throws(Failure) {
+        let reader: OwnedFD
+        do throws(SystemError) { reader = try spawn() } catch {
+            throw Failure(.failed, "daemon: cannot be started: \(error)")
+        }
+        let word = try readWord(reader.raw)
+        switch word {
+        case DaemonProcess.readyWord: return
+        case DaemonProcess.busyWord: try waitForOther()
+        case "": throw Failure(.failed, "daemon: ended while it started; its log is \(places.log)")
+        default: throw Failure(.failed, word)
+        }
+    }
+
+    /// The daemon writes one line when it serves, or why it does not; its end closes the pipe.
+    private func spawn() throws(SystemError) -> OwnedFD {
+        try Directories.create(places.run)
+        let log = try OwnedFD(open: places.log, O_WRONLY | O_CREAT | O_APPEND)
+        var ends: [Int32] = [0, 0]
+        if pipe2(&ends, O_CLOEXEC) < 0 { throw SystemError.last("pipe2", "pipe") }
+        let reader = OwnedFD(taking: ends[0])
+        let writer = OwnedFD(taking: ends[1])
+        let arguments = [
+            "/proc/self/exe", "--root", places.root, "--run", places.run, "daemon", "--foreground", "--ready-fd", "3",
+        ]
+        _ = try Subprocess.spawn(
+            arguments, output: log.raw, errors: log.raw, extra: [writer.raw], newSession: true)
+        return reader
+    }
+
+    private func readWord(_ reader: Int32) throws(Failure) -> String {
+        let deadline = MonotonicTime.now.advanced(bySeconds: Self.limitSeconds)
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while bytes.last != UInt8(ascii: "\n") {
+            var waiting = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+            let left = Int32(max(0, deadline.seconds(since: .now) * 1000))
+            if retrying({ poll(&waiting, 1, left) }) == 0 {
+                throw Failure(.failed, "daemon: not ready after \(Int(Self.limitSeconds)) s; its log is \(places.log)")
+            }
+            let count = retrying { read(reader, &buffer, buffer.count) }
+            if count <= 0 { break }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+        return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+
+    private func waitForOther() throws(Failure) {
+        let deadline = MonotonicTime.now.advanced(bySeconds: Self.limitSeconds)
+        while MonotonicTime.now < deadline {
+            if let client = try? ControlClient(places, expectedRoot: nil, startDaemon: nil),
+                (try? client.call("GET", "status", as: StatusInfo.self)) != nil
+            {
+                return
+            }
+            usleep(20_000)
+        }
+        throw Failure(.failed, "\(places.run): another daemon holds it but does not answer; its log is \(places.log)")
+    }
+}

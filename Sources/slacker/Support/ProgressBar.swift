@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Daemon
+import Glibc
+
+/// One line on standard error that is written again and again; nothing when that is no terminal.
+struct ProgressBar {
+    private let isShown = isatty(2) == 1
+    private let started = MonotonicTime.now
+    private var lastLength = 0
+
+    private static let barColumns = 24
+
+    mutating func show(_ operation: OperationInfo) {
+        guard isShown, operation.state == .running else { return }
+        let line = Self.line(operation, seconds: MonotonicTime.now.seconds(since: started), columns: Self.columns())
+        let padding = String(repeating: " ", count: max(0, lastLength - line.count))
+        Output.write("\r" + line + padding, to: 2)
+        lastLength = line.count
+    }
+
+    /// Takes the line away.
+    mutating func clear() {
+        if lastLength > 0 { Output.write("\r" + String(repeating: " ", count: lastLength) + "\r", to: 2) }
+        lastLength = 0
+    }
+
+    /// Bar, bytes, rate, time left and phase, cut to the width of the terminal.
+    static func line(_ operation: OperationInfo, seconds: Double, columns: Int) -> String {
+        var parts: [String] = []
+        if operation.totalBytes > 0 {
+            let share = min(1, Double(operation.doneBytes) / Double(operation.totalBytes))
+            let filled = Int(share * Double(barColumns))
+            let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: barColumns - filled)
+            parts.append("[\(bar)] \(Int(share * 100))%")
+            parts.append("\(Size.text(operation.doneBytes)) of \(Size.text(operation.totalBytes))")
+            if seconds >= 0.5, operation.doneBytes > 0 {
+                let rate = Double(operation.doneBytes) / seconds
+                parts.append("\(Size.text(UInt64(rate)))/s")
+                parts.append("\(duration(Double(operation.totalBytes - min(operation.doneBytes, operation.totalBytes)) / rate)) left")
+            }
+        }
+        parts.append(operation.phase)
+        return String(parts.joined(separator: "  ").prefix(max(1, columns - 1)))
+    }
+
+    private static func duration(_ seconds: Double) -> String {
+        let whole = Int(min(seconds, 359_999).rounded(.up))
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3600) h \(whole / 60 % 60) min"
+    }
+
+    private static func columns() -> Int {
+        var size = winsize()
+        guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+}
