@@ -1,1 +1,25 @@
-@main struct HelloBench { static func main() {} }
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+
+/// Measures `slacker` from outside, side by side with what else there is; it shares no code with it.
+@main
+struct HelloBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hellobench",
+        abstract: "Measures slacker side by side with the alternatives.",
+        subcommands: [IOCommand.self])
+
+    static func main() {
+        Interrupt.install()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch BenchError.interrupted {
+            Glibc.exit(130)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Something that offers an image as a block device.
+protocol BlockEngine: AnyObject {
+    /// As it stands in tables and JSON.
+    var name: String { get }
+    /// The device to measure a workload on; its data has been read once.
+    func device(for workload: Workload) throws -> String
+    /// The measurement on the device is over.
+    func finish(_ workload: Workload) throws
+}
+
+extension BlockEngine {
+    func finish(_ workload: Workload) throws {}
+}
+
+/// What the engines share.
+struct Setting {
+    let commands: Commands
+    let cleanup: Cleanup
+    /// Everything that a run writes lies below it.
+    let directory: String
+    /// Bytes at the start of each device that are measured.
+    let sizeBytes: UInt64
+
+    /// Reads the measured part of a device once, so that what can be in memory is.
+    func warm(_ device: String) throws(BenchError) {
+        let mebibytes = sizeBytes >> 20
+        try commands.run(
+            ["dd", "if=\(device)", "of=/dev/null", "bs=1M", "count=\(mebibytes)", "iflag=direct"],
+            seconds: 600)
+    }
+
+    /// Waits until what was written before is on the disk, so that nobody pays for another one's writes.
+    func settle() throws(BenchError) {
+        try commands.run(["sync", "--file-system", directory], seconds: 600)
+    }
+}

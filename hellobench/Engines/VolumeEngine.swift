@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Our mount: a loop device with direct I/O on the file of a volume.
+final class VolumeEngine: BlockEngine {
+    enum State {
+        /// Nothing was ever written to the clone; each measurement of writes gets a new one.
+        case clean
+        /// A quarter of the 4 KiB blocks, spread at random, was written before.
+        case delta
+    }
+
+    let name: String
+    private let state: State
+    private let daemon: SlackerDaemon
+    private let setting: Setting
+    private let image: String
+    private var readDevice: LoopDevice?
+    /// For writes: the one volume with a delta, or the latest clean clone.
+    private var writeDevice: LoopDevice?
+    private var writeVolume = ""
+    private var clones = 0
+
+    init(_ state: State, image: String, _ daemon: SlackerDaemon, _ setting: Setting) throws {
+        self.state = state
+        self.image = image
+        self.daemon = daemon
+        self.setting = setting
+        name = state == .clean ? "slacker clean" : "slacker delta"
+        let loop = try attach(volume: state == .clean ? "clean" : "delta")
+        if state == .delta { try dirty(loop) }
+        try setting.warm(loop.path)
+        readDevice = loop
+    }
+
+    func device(for workload: Workload) throws -> String {
+        if !workload.writes { return readDevice?.path ?? "" }
+        if state == .clean || writeDevice == nil {
+            clones += 1
+            writeVolume = "\(state == .clean ? "fresh" : "written")-\(clones)"
+            let loop = try attach(volume: writeVolume)
+            if state == .delta { try dirty(loop) }
+            writeDevice = loop
+        }
+        return writeDevice?.path ?? ""
+    }
+
+    func finish(_ workload: Workload) throws {
+        guard workload.writes, state == .clean, let loop = writeDevice else { return }
+        try loop.detach()
+        writeDevice = nil
+        try daemon.remove(writeVolume)
+    }
+
+    private func attach(volume: String) throws -> LoopDevice {
+        try daemon.clone(image, as: volume)
+        return try LoopDevice(
+            daemon.file(ofVolume: volume), directIO: true, setting.commands, setting.cleanup)
+    }
+
+    private func dirty(_ loop: LoopDevice) throws {
+        let bytes = setting.sizeBytes / 4
+        try setting.commands.run(
+            [
+                "fio", "--name=dirty", "--filename=\(loop.path)", "--rw=randwrite", "--bs=4k", "--direct=1",
+                "--ioengine=libaio", "--iodepth=16", "--size=\(setting.sizeBytes)", "--io_size=\(bytes)",
+                "--end_fsync=1", "--randseed=1", "--invalidate=0",
+            ], seconds: 900)
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Glibc
+
+/// `hellobench io`: the data path, side by side with a local loop device and qemu-storage-daemon.
+struct IOCommand: ParsableCommand {
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        case reads, writes, clones, memory
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "io",
+        abstract:
+            "Compares our block devices with a loop device on a local file and with qemu-storage-daemon.",
+        discussion: """
+            Needs root, and disk space of some eight times --size. The exit status is 0 whatever the ratios are.
+            """)
+
+    @Option(help: "Rounds; figures are medians of them.")
+    var runs = 5
+
+    @Option(help: "MiB of each device that are measured.")
+    var size = 1024
+
+    @Option(help: "Seconds of each single measurement, at most.")
+    var seconds = 3
+
+    @Option(help: "Only these parts, with commas between: reads, writes, clones, memory.")
+    var only = Part.allCases.map(\.rawValue).joined(separator: ",")
+
+    @Option(help: "GiB of the images that are cloned and snapshotted, with commas between.")
+    var imageSizes = "1,10,40"
+
+    @Option(help: "Write every sample and result to this file, one JSON object a line.")
+    var json: String?
+
+    @Option(help: "The slacker program. (default: the one beside this program, or in PATH)")
+    var slacker: String?
+
+    @Option(help: "Where files are made while it runs.")
+    var directory = "/var/tmp"
+
+    private var parts: Set<Part> {
+        get throws {
+            Set(
+                try only.split(separator: ",").map { word in
+                    guard let part = Part(rawValue: String(word)) else {
+                        throw ValidationError("--only: '\(word)' is none of reads, writes, clones, memory")
+                    }
+                    return part
+                })
+        }
+    }
+
+    private var imageSizesGiB: [Int] {
+        get throws {
+            try imageSizes.split(separator: ",").map { word in
+                guard let size = Int(word), (1...1024).contains(size) else {
+                    throw ValidationError("--image-sizes: '\(word)' is not a number of GiB from 1 to 1024")
+                }
+                return size
+            }
+        }
+    }
+
+    func validate() throws {
+        guard runs >= 1, seconds >= 1 else { throw ValidationError("--runs and --seconds are at least 1") }
+        guard (16...1 << 20).contains(size) else { throw ValidationError("--size is from 16 to 1048576 MiB") }
+        _ = try parts
+        _ = try imageSizesGiB
+    }
+
+    func run() throws {
+        try Requirements.check()
+        let program = try Requirements.slacker(slacker)
+        let lines = try json.map { path throws(BenchError) in try JSONLines(path: path) }
+        let work = try Files.makeTemporaryDirectory(in: directory)
+        let commands = Commands(directory: work)
+        let cleanup = Cleanup()
+        cleanup.add("remove \(work)") {
+            try commands.run(["rm", "-rf", "--one-file-system", work], seconds: 300, interruptible: false)
+        }
+        defer { cleanup.run() }
+        let setting = Setting(
+            commands: commands, cleanup: cleanup, directory: work, sizeBytes: UInt64(size) << 20)
+        try checkSpace()
+        try run(program, setting, lines)
+    }
+
+    private func checkSpace() throws {
+        let needed = UInt64(size) << 20 * 8
+        let free = try Files.freeBytes(in: directory)
+        if free < needed {
+            throw BenchError.lackOfSpace(directory: directory, neededBytes: needed, freeBytes: free)
+        }
+    }
+
+    private func run(_ program: String, _ setting: Setting, _ lines: JSONLines?) throws {
+        let parts = try parts
+        let workloads =
+            (parts.contains(.reads) ? Workload.reads : []) + (parts.contains(.writes) ? Workload.writes : [])
+        try lines?.write("machine", try machine(program, setting))
+        let tar = setting.directory + "/image.tar"
+        if !workloads.isEmpty || parts.contains(.memory) { try makeTar(tar) }
+        if parts.contains(.memory) {
+            Terminal.result(
+                try MemoryBench(program: program, tar: tar, setting: setting, json: lines).run() + "\n")
+        }
+        if parts.contains(.clones) {
+            let bench = CloneBench(sizes: try imageSizesGiB, program: program, setting: setting, json: lines)
+            Terminal.result(try bench.run() + "\n")
+        }
+        if !workloads.isEmpty {
+            let engines = try makeEngines(program, tar: tar, setting)
+            let fio = Fio(setting: setting, seconds: seconds)
+            let bench = BlockBench(workloads: workloads, runs: runs, fio: fio, setting: setting, json: lines)
+            let report = BlockReport(try bench.run(engines), workloads, runs: runs)
+            try report.write(to: lines)
+            Terminal.result(report.text)
+        }
+    }
+
+    /// A little more data than is measured, since the file system's own blocks lie between the files.
+    private func makeTar(_ path: String) throws(BenchError) {
+        Terminal.note("making \(size) MiB of random files")
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        if descriptor < 0 { throw .last("open", path) }
+        defer { close(descriptor) }
+        try Contents.random(bytes: size << 20 + size << 14, to: descriptor)
+    }
+
+    private func makeEngines(_ program: String, tar: String, _ setting: Setting) throws -> [any BlockEngine] {
+        Terminal.note("importing the image and making copies of it")
+        let daemon = try SlackerDaemon(
+            program, directory: setting.directory + "/slacker", setting.commands, setting.cleanup)
+        try daemon.importTar(tar, as: "image")
+        unlink(tar)
+        let source = daemon.file(ofImage: "image")
+        let data = try Files.dataBytes(of: source, limit: setting.sizeBytes)
+        Terminal.note("\(data * 100 / setting.sizeBytes) % of the measured part is data, the rest holes")
+        let engines: [any BlockEngine] = [
+            try LocalEngine(directIO: false, copyOf: source, setting),
+            try VolumeEngine(.clean, image: "image", daemon, setting),
+            try LocalEngine(directIO: true, copyOf: source, setting),
+            try VolumeEngine(.delta, image: "image", daemon, setting),
+            try QemuEngine(copyOf: source, setting),
+        ]
+        try setting.settle()
+        return engines
+    }
+
+    private func machine(_ program: String, _ setting: Setting) throws -> Machine {
+        func firstLine(_ words: [String]) throws -> String {
+            try setting.commands.run(words).split(separator: "\n").first.map(String.init) ?? ""
+        }
+        return Machine(
+            kernel: Machine.kernelRelease, processor: Machine.processorName,
+            cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            memoryMiB: Machine.memoryKiB("MemTotal") / 1024, fio: try firstLine(["fio", "--version"]),
+            slacker: try firstLine([program, "version"]), directory: directory, runs: runs, seconds: seconds,
+            sizeMiB: size)
+    }
+}
