@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Base
+import CFuse3
+import CLinux
+import Glibc
+import Synchronization
+public import Volumes
+
+/// Why the file system could not be started or stopped.
+public enum BlockFSError: Error, Sendable, CustomStringConvertible {
+    case system(SystemError)
+    /// There is no /dev/fuse, or it may not be used.
+    case noFUSE(reason: String)
+    /// libfuse refused to make a session or to mount it; it has said why on standard error.
+    case mountFailed(directory: String)
+    /// Files are in use, most likely by loop devices.
+    case busy(directory: String)
+
+    public var description: String {
+        switch self {
+        case .system(let error): error.description
+        case .noFUSE(let reason):
+            "/dev/fuse: \(reason): load the kernel module (modprobe fuse) and run as root"
+        case .mountFailed(let directory): "\(directory): fuse file system could not be mounted there"
+        case .busy(let directory): "\(directory): files are in use: unmount what is mounted from them first"
+        }
+    }
+}
+
+/// The FUSE file system in which every image is a read-only file in `snapshots/` and every volume a writable one in
+/// `volumes/`.
+public final class BlockFileSystem: Sendable {
+    public struct Options: Sendable {
+        /// Threads that answer requests.
+        public var threads: UInt32
+        public init(threads: UInt32 = BlockFileSystem.defaultThreads) {
+            self.threads = threads
+        }
+    }
+
+    /// Where it is mounted.
+    public let mountPoint: String
+    private let server: Server
+    private let options: Options
+    private let running = Lock<Running?>(nil)
+
+    private struct Running: @unchecked Sendable {
+        // Unchecked because: libfuse's session may be used from any thread.
+        let session: OpaquePointer
+        let thread: NamedThread
+    }
+
+    /// - Parameter mountPoint: an existing empty directory, absolute.
+    public init(mountPoint: String, store: VolumeStore, options: Options = Options()) throws(BlockFSError) {
+        self.mountPoint = mountPoint
+        self.options = options
+        do throws(SystemError) { server = try Server(store) } catch { throw .system(error) }
+    }
+
+    /// Threads that wait in the kernel cost nothing; more than twice the processors only helps requests that sleep.
+    public static var defaultThreads: UInt32 {
+        UInt32(clamping: max(4, min(32, 2 * sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    }
+
+    /// Mounts and begins to answer; returns as soon as the mount is there.
+    public func start() throws(BlockFSError) {
+        if access("/dev/fuse", R_OK | W_OK) < 0 {
+            throw .noFUSE(reason: SystemError.last("access", "/dev/fuse").reason)
+        }
+        let session = try makeSession()
+        if fuse_session_mount(session, mountPoint) != 0 {
+            fuse_session_destroy(session)
+            throw .mountFailed(directory: mountPoint)
+        }
+        // Unchecked because: the pointer is handed to one thread, which is joined before the session goes.
+        nonisolated(unsafe) let loopSession = session
+        let threads = options.threads
+        do throws(SystemError) {
+            let thread = try NamedThread("fuse-loop") { Self.loop(loopSession, threads) }
+            running.withLock { $0 = Running(session: session, thread: thread) }
+        } catch {
+            fuse_session_unmount(session)
+            fuse_session_destroy(session)
+            throw .system(error)
+        }
+    }
+
+    /// Unmounts and returns when the last request is answered. Does nothing the second time.
+    /// - Parameter force: when files are in use, users get errors from now on instead of an error here.
+    public func stop(force: Bool = false) throws(BlockFSError) {
+        let stopped: Running? = try running.withLock { running throws(BlockFSError) in
+            guard let stopped = running else { return nil }
+            try unmount(force: force)
+            running = nil
+            return stopped
+        }
+        guard let stopped else { return }
+        stopped.thread.join()
+        fuse_session_unmount(stopped.session)
+        fuse_session_destroy(stopped.session)
+        Unmanaged.passUnretained(server).release()
+    }
+
+    /// Ends the connection, whereupon the threads' reads of it return ENODEV and they end.
+    private func unmount(force: Bool) throws(BlockFSError) {
+        // EINVAL: somebody else has unmounted it.
+        if umount2(mountPoint, 0) == 0 || errno == EINVAL { return }
+        guard errno == EBUSY else { throw .system(SystemError.last("umount", mountPoint)) }
+        guard force else { throw .busy(directory: mountPoint) }
+        // MNT_FORCE fails every request under way and to come, but leaves the mount where it is.
+        umount2(mountPoint, Int32(MNT_FORCE))
+        if umount2(mountPoint, Int32(MNT_DETACH)) < 0, errno != EINVAL {
+            throw .system(SystemError.last("umount", mountPoint))
+        }
+    }
+
+    private func makeSession() throws(BlockFSError) -> OpaquePointer {
+        let words =
+            "fsname=slacker,subtype=slacker,allow_other,default_permissions,max_read=\(Server.maximumReadBytes)"
+        guard let text = strdup(words) else { throw .mountFailed(directory: mountPoint) }
+        defer { free(text) }
+        var table = Operations.table()
+        let userdata = Unmanaged.passRetained(server)
+        guard let session = slk_fuse_session_new(text, &table, userdata.toOpaque()) else {
+            userdata.release()
+            throw .mountFailed(directory: mountPoint)
+        }
+        return session
+    }
+
+    private static func loop(_ session: OpaquePointer, _ threads: UInt32) {
+        // Writeback goes through these threads; they must not wait for it themselves. Inherited by the workers.
+        _ = slk_set_io_flusher()
+        guard let configuration = fuse_loop_cfg_create() else { return }
+        fuse_loop_cfg_set_clone_fd(configuration, 1)
+        fuse_loop_cfg_set_max_threads(configuration, threads)
+        fuse_loop_cfg_set_idle_threads(configuration, threads)
+        fuse_session_loop_mt(session, configuration)
+        fuse_loop_cfg_destroy(configuration)
+    }
+}

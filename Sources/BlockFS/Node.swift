@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import CFuse3
+import Glibc
+import Synchronization
+import Volumes
+
+/// Inode numbers of the three directories; files come after them.
+enum Inode {
+    static let root: UInt64 = 1
+    static let snapshots: UInt64 = 2
+    static let volumes: UInt64 = 3
+    private static let firstFile: UInt64 = 16
+    /// New files that nothing was written to yet are numbered from here.
+    static let firstPending: UInt64 = 1 << 62
+
+    /// The store never uses an identifier again, so a number always means the same content.
+    static func snapshot(_ identifier: UInt64) -> UInt64 { firstFile + identifier * 2 }
+    static func volume(_ identifier: UInt64) -> UInt64 { firstFile + identifier * 2 + 1 }
+}
+
+/// What a file is made of.
+enum Content {
+    case snapshot(Snapshot)
+    case volume(Volume)
+    /// Created and still empty: it becomes a volume with the first write, or a clone with the first whole copy.
+    case pending
+}
+
+/// How far a copy of one file onto a new one has been acknowledged, after it was done at once as a clone.
+struct CopyProgress {
+    let source: UInt64
+    let sizeBytes: UInt64
+    var nextOffset: UInt64
+}
+
+/// A file that the kernel knows.
+final class Node: Sendable {
+    struct State {
+        var content: Content
+        /// Lookups that the kernel has not forgotten yet.
+        var lookups: UInt64 = 0
+        var opens = 0
+        var copy: CopyProgress?
+    }
+
+    let inode: UInt64
+    /// The name in the store.
+    let name: String
+    let state: Lock<State>
+    /// A copy is being acknowledged: a write must end that first. Read on every write, hence outside the lock.
+    let isCopying = Atomic<Bool>(false)
+    /// Held while a write makes the file longer.
+    let growth = Lock(())
+
+    init(inode: UInt64, name: String, content: Content) {
+        self.inode = inode
+        self.name = name
+        state = Lock(State(content: content))
+    }
+
+    var content: Content { state.withLock { $0.content } }
+
+    var sizeBytes: UInt64 {
+        switch content {
+        case .snapshot(let snapshot): snapshot.sizeBytes
+        case .volume(let volume): volume.sizeBytes
+        case .pending: 0
+        }
+    }
+
+    /// What stat(2) shows. Blocks are as if nothing were a hole, so that `cp` asks for one copy of the whole file
+    /// instead of looking for holes.
+    var attributes: stat {
+        var info = stat()
+        info.st_ino = UInt(inode)
+        info.st_nlink = 1
+        info.st_blksize = 1 << 20
+        let size = sizeBytes
+        info.st_size = off_t(size)
+        info.st_blocks = Int(size / 512)
+        if case .snapshot = content { info.st_mode = S_IFREG | 0o400 } else { info.st_mode = S_IFREG | 0o600 }
+        return info
+    }
+
+    static func directoryAttributes(_ inode: UInt64) -> stat {
+        var info = stat()
+        info.st_ino = UInt(inode)
+        info.st_nlink = inode == Inode.root ? 4 : 2
+        info.st_mode = S_IFDIR | 0o700
+        return info
+    }
+
+    /// Whatever copy was being acknowledged is over: the file differs from its source from now on.
+    func endCopy() {
+        if !isCopying.load(ordering: .acquiring) { return }
+        state.withLock { $0.copy = nil }
+        isCopying.store(false, ordering: .releasing)
+    }
+}
+
+/// One open file; the kernel holds a reference to it as its file handle.
+final class OpenFile: Sendable {
+    let node: Node
+    let snapshot: Snapshot?
+    /// Nil for a snapshot, and for a file that was opened while it was still empty.
+    private let openedVolume: Volume?
+
+    init(_ node: Node) {
+        self.node = node
+        switch node.content {
+        case .snapshot(let snapshot): (self.snapshot, openedVolume) = (snapshot, nil)
+        case .volume(let volume): (snapshot, openedVolume) = (nil, volume)
+        case .pending: (snapshot, openedVolume) = (nil, nil)
+        }
+    }
+
+    /// The volume, if the file is one by now.
+    var volume: Volume? {
+        if let openedVolume { return openedVolume }
+        if case .volume(let volume) = node.content { return volume }
+        return nil
+    }
+}
