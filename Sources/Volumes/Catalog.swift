@@ -58,14 +58,18 @@ final class Catalog: Sendable {
         let stored = try Row.fetchOne(db, sql: "SELECT version FROM format")
         guard let stored else {
             for statement in schema { try db.execute(sql: statement) }
-            try db.execute(sql: "INSERT INTO format VALUES (?)", arguments: [formatVersion])
-            return
+            return try writeFormat(formatVersion, db)
         }
         let value: DatabaseValue = stored[0]
         guard let version = Int.fromDatabaseValue(value), version >= 1 else {
             throw VolumeError.catalog("\(root): its format version cannot be read; restore it from a copy")
         }
         if version > formatVersion { throw VolumeError.newerFormat(version, root: root) }
+    }
+
+    static func writeFormat(_ version: Int, _ db: Database) throws {
+        try db.execute(sql: "DELETE FROM format")
+        try db.execute(sql: "INSERT INTO format VALUES (?)", arguments: [version])
     }
 
     private static let schema = [

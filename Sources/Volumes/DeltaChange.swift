@@ -36,6 +36,12 @@ extension Delta {
         }
     }
 
+    /// Makes the files although nothing has changed.
+    func touch() throws(VolumeError) {
+        _ = try dataDescriptor()
+        changes.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    }
+
     /// Takes note that the blocks now lie in the data file; call it when their bytes are there.
     func own(_ range: BlockRange) throws(VolumeError) {
         // After the transfer and before the check: a flush that misses this count cannot have missed the bytes.

@@ -46,7 +46,11 @@ extension VolumeStore {
     private func freeze(_ volume: Volume, as image: String) throws(VolumeError) -> Snapshot {
         let delta = volume.layers.delta
         let parent = volume.layers.parent
-        if delta.isUntouched, let parent { return try name(parent, image) }
+        if delta.isUntouched {
+            if let parent { return try name(parent, image) }
+            // A frozen delta always has files; those of a volume of zeros are made for that.
+            try delta.touch()
+        }
         // What came in since the flush before; usually nothing.
         try delta.synchronize(volume.name, registry.catalog)
         let snapshot = Snapshot(

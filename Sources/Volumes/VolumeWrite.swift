@@ -4,6 +4,7 @@ public import Base
 import Blocks
 import ChunkStore
 import Glibc
+import Synchronization
 
 extension Volume {
     /// Writes bytes through a transfer that moves them straight into the delta's data file, as splice does.
@@ -88,13 +89,28 @@ extension Volume {
     ) throws(VolumeError) -> Int {
         let delta = layers.delta
         let descriptor = try delta.dataDescriptor()
-        let moved = try catching { () throws(SystemError) in try transfer(descriptor, offset) }
+        let moved = try run(transfer, delta, descriptor, at: offset, count: count)
         // A block that was filled in part still reads from below, or as it was before: it is not counted.
-        let blocks = min(moved, count) / Block.bytes
+        let blocks = moved / Block.bytes
         if blocks == 0 { throw .system(SystemError(ENOSPC, "write", name)) }
         try delta.own(
             BlockRange(start: UInt32(offset / UInt64(Block.bytes)), count: UInt32(blocks)))
         return blocks * Block.bytes
+    }
+
+    /// Runs a transfer; what one that fails or stops short leaves behind in clean blocks is remembered.
+    private func run(
+        _ transfer: (Int32, UInt64) throws(SystemError) -> Int, _ delta: Delta, _ descriptor: Int32,
+        at offset: UInt64, count: Int
+    ) throws(VolumeError) -> Int {
+        do throws(SystemError) {
+            let moved = min(count, try transfer(descriptor, offset))
+            if moved < count { delta.hasLeftovers.store(true, ordering: .releasing) }
+            return moved
+        } catch {
+            delta.hasLeftovers.store(true, ordering: .releasing)
+            throw .system(error)
+        }
     }
 
     /// Fills the blocks at the edges from below first. Holds the gate exclusively, so nothing else writes them.
@@ -108,7 +124,7 @@ extension Volume {
         let tail = (offset + UInt64(count)) % UInt64(Block.bytes) != 0
         if head { try fill(blocks.start, delta, descriptor) }
         if tail, !head || blocks.count > 1 { try fill(blocks.end - 1, delta, descriptor) }
-        let moved = min(count, try catching { () throws(SystemError) in try transfer(descriptor, offset) })
+        let moved = try run(transfer, delta, descriptor, at: offset, count: count)
         if moved <= 0 { throw .system(SystemError(ENOSPC, "write", name)) }
         let end = offset + UInt64(moved)
         let last = UInt32(end / UInt64(Block.bytes))
