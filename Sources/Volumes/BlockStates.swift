@@ -9,7 +9,9 @@ enum BlockState: UInt8, Sendable {
     case clean
     /// In the delta's data file.
     case data
-    /// Nowhere: it reads as zeros. The data file has a hole there.
+    /// Nowhere: it reads as zeros.
+    ///
+    /// The data file has a hole there.
     case zero
 }
 
@@ -163,7 +165,9 @@ final class BlockStates: @unchecked Sendable {
         return table
     }
 
-    /// Changes the length; blocks beyond it become clean. No reader may be there.
+    /// Changes the length; blocks beyond it become clean.
+    ///
+    /// No reader may be there.
     func resize(from old: UInt32, to new: UInt32) {
         if new < old { set(BlockRange(start: new, count: old - new), to: .clean) }
         let count = Self.leaves(for: max(old, new))

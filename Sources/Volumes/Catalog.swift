@@ -7,9 +7,9 @@ import Glibc
 
 /// The catalog: which images, snapshots and volumes there are, in SQLite.
 ///
-/// One connection writes. A commit appends to the write-ahead log and flushes nothing, which is why a clone takes
-/// no flush; a killed daemon loses no commit. What must survive a power cut is followed by `flush`, which
-/// flushes that log and with it every commit so far.
+/// One connection writes. A commit appends to the write-ahead log and flushes nothing, which is why a clone
+/// takes no flush; a killed daemon loses no commit. What must survive a power cut is followed by `flush`,
+/// which flushes that log and with it every commit so far.
 final class Catalog: Sendable {
     /// The version of the schema that this program writes.
     static let formatVersion = 1
@@ -76,7 +76,8 @@ final class Catalog: Sendable {
         """
         CREATE TABLE snapshots (
             id INTEGER PRIMARY KEY, parent INTEGER, delta INTEGER, map BLOB, origin BLOB,
-            blocks INTEGER NOT NULL, configuration BLOB NOT NULL, source TEXT NOT NULL, created INTEGER NOT NULL)
+            blocks INTEGER NOT NULL, configuration BLOB NOT NULL, source TEXT NOT NULL,
+            created INTEGER NOT NULL)
         """,
         "CREATE TABLE images (name TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, created INTEGER NOT NULL)",
         """
@@ -108,8 +109,9 @@ final class Catalog: Sendable {
 
     /// Makes every commit so far survive a power cut.
     ///
-    /// SQLite would flush in each commit (`synchronous = FULL`) or hardly ever (`NORMAL`). A commit is whole once
-    /// its frames in the write-ahead log are on disk, so flushing that file alone, when it is needed, is enough.
+    /// SQLite would flush in each commit (`synchronous = FULL`) or hardly ever (`NORMAL`). A commit is whole
+    /// once its frames in the write-ahead log are on disk, so flushing that file alone, when it is needed, is
+    /// enough.
     func flush() throws(VolumeError) {
         do throws(SystemError) { try log.synchronizeData() } catch { throw .system(error) }
     }

@@ -56,11 +56,8 @@ extension Catalog {
     func load() throws(VolumeError) -> CatalogContents {
         try read { db in
             var contents = CatalogContents()
-            for row in try Row.fetchAll(
-                db,
-                sql:
-                    "SELECT id, parent, delta, map, origin, blocks, configuration, source, created FROM snapshots"
-            ) {
+            let snapshotColumns = "id, parent, delta, map, origin, blocks, configuration, source, created"
+            for row in try Row.fetchAll(db, sql: "SELECT \(snapshotColumns) FROM snapshots") {
                 if let row = SnapshotRow(row) {
                     contents.snapshots.append(row)
                 } else {

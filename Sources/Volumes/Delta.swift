@@ -12,8 +12,10 @@ import Synchronization
 /// The two files are made by the first change, so an untouched clone has none. A frozen delta, part of a
 /// snapshot that is not yet sealed, is the same thing that nobody changes any more.
 final class Delta: Sendable {
-    /// The open files and what is guarded with them. Records are appended and states are changed under one
-    /// lock, so that the log and the map never disagree about which change came last.
+    /// The open files and what is guarded with them.
+    ///
+    /// Records are appended and states are changed under one lock, so that the log and the map never disagree
+    /// about which change came last.
     struct Files {
         var data: File?
         var log: DeltaLog?

@@ -44,7 +44,8 @@ extension Delta {
 
     /// Takes note that the blocks now lie in the data file; call it when their bytes are there.
     func own(_ range: BlockRange) throws(VolumeError) {
-        // After the transfer and before the check: a flush that misses this count cannot have missed the bytes.
+        // After the transfer and before the check: a flush that misses this count cannot have missed the
+        // bytes.
         changes.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let first = states.run(from: range.start, to: range.end)
         if first.state == .data && first.end == range.end { return }

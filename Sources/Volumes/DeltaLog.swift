@@ -59,7 +59,8 @@ struct DeltaLog {
     var sequence: UInt64 { nextSequence }
     var recordCount: Int { (endBytes - DeltaLogHeader.byteCount) / DeltaLogRecord.byteCount }
 
-    /// Appends records; all of them are in the page cache when it returns, none of them counts when it throws.
+    /// Appends records; all of them are in the page cache when it returns, none of them counts when it
+    /// throws.
     mutating func append(
         _ kind: DeltaLogRecord.Kind, _ ranges: [(start: UInt32, count: UInt32)]
     ) throws(SystemError) {

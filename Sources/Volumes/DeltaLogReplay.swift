@@ -19,8 +19,8 @@ struct DeltaLogReplay {
     /// Reads the records that follow the header.
     ///
     /// On the same boot nothing that was written can be missing, so everything counts and anything behind a
-    /// damaged record is a sign of damage. After a power cut any page that no flush covered may have any earlier
-    /// content: records count up to what the last barrier vouches for.
+    /// damaged record is a sign of damage. After a power cut any page that no flush covered may have any
+    /// earlier content: records count up to what the last barrier vouches for.
     init(_ bytes: [UInt8], header: DeltaLogHeader, sameBoot: Bool) throws(DamagedLog) {
         nextSequence = header.firstSequence
         vouched = header.firstSequence &- 1
@@ -41,8 +41,8 @@ struct DeltaLogReplay {
             throw DamagedLog("is damaged at byte \(endBytes)")
         }
         let barriers = Self.scan(bytes, from: endBytes, header, after: nextSequence)
-        // A barrier is written once the flush of the one before it has succeeded. Two of them behind a gap mean
-        // that the gap had been on disk: no power cut makes one there.
+        // A barrier is written once the flush of the one before it has succeeded. Two of them behind a gap
+        // mean that the gap had been on disk: no power cut makes one there.
         if barriers >= 2 { throw DamagedLog("is damaged at byte \(endBytes)") }
         believed = records.filter { $0.kind != .barrier && (sameBoot || $0.sequence <= vouched) }
     }

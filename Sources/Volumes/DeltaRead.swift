@@ -9,8 +9,8 @@ extension Delta {
         below.map { min(parentLimit, $0.blockCount) } ?? 0
     }
 
-    /// Appends where the blocks lie: a run of blocks that the delta owns is one segment, since zero blocks are
-    /// holes of the data file.
+    /// Appends where the blocks lie: a run of blocks that the delta owns is one segment, since zero blocks
+    /// are holes of the data file.
     func appendSegments(
         for range: BlockRange, below: Snapshot?, to segments: inout [Segment],
         holding holders: inout [AnyObject]

@@ -6,7 +6,9 @@ import CLinux
 import Glibc
 
 extension Delta {
-    /// Reads a delta back after a restart. Never throws: what cannot be believed gives a broken delta.
+    /// Reads a delta back after a restart.
+    ///
+    /// Never throws: what cannot be believed gives a broken delta.
     ///
     /// - Parameters:
     ///   - blockCount: the catalog's length, for a delta without files.

@@ -6,8 +6,10 @@ import Glibc
 import Synchronization
 
 extension Delta {
-    /// Makes every change that has returned survive a power cut. One flush when only owned blocks were written
-    /// again, two when blocks became owned or zero, none when nothing happened.
+    /// Makes every change that has returned survive a power cut.
+    ///
+    /// One flush when only owned blocks were written again, two when blocks became owned or zero, none when
+    /// nothing happened.
     ///
     /// - Parameter name: the volume's, for errors.
     func synchronize(_ name: String, _ catalog: Catalog) throws(VolumeError) {
@@ -29,8 +31,10 @@ extension Delta {
         if let failure { throw failure }
     }
 
-    /// Waits for the flush that is under way. True when the caller has to flush itself, false when its changes
-    /// are on disk: so one flush serves all who came while the one before it ran.
+    /// Waits for the flush that is under way.
+    ///
+    /// True when the caller has to flush itself, false when its changes are on disk: so one flush serves all
+    /// who came while the one before it ran.
     private func becomeLeader(_ name: String, _ wanted: UInt64) throws(VolumeError) -> Bool {
         enum Outcome { case lead, done, failed(String) }
         let outcome = flushing.wait { state -> Outcome? in
@@ -81,8 +85,8 @@ extension Delta {
         do throws(SystemError) { try body() } catch { throw .flushFailed(name, reason: "\(error)") }
     }
 
-    /// A clone is a row in the catalog's write-ahead log that nobody has flushed, and its files' names are in a
-    /// directory that nobody has flushed: the first acknowledged flush of the volume makes both durable.
+    /// A clone is a row in the catalog's write-ahead log that nobody has flushed, and its files' names are in
+    /// a directory that nobody has flushed: the first acknowledged flush of the volume makes both durable.
     private func makeNamesDurable(hasFiles: Bool, _ catalog: Catalog) throws(VolumeError) {
         let (row, names) = flushing.withLock { ($0.isRowDurable, $0.areNamesDurable) }
         if hasFiles && !names {
@@ -113,7 +117,9 @@ extension Delta {
         }
     }
 
-    /// Writes the states as a new log in the place of the old one. The data file must have been flushed.
+    /// Writes the states as a new log in the place of the old one.
+    ///
+    /// The data file must have been flushed.
     func writeCompactLog(firstSequence: UInt64) throws(SystemError) -> DeltaLog {
         let temporary = logPath + ".new"
         let header = DeltaLogHeader(

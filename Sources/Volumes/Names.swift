@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The rules for names. Images and volumes share one namespace.
+/// The rules for names.
+///
+/// Images and volumes share one namespace.
 public enum Names {
-    /// An image: 1 to 255 of letters, digits and `._/:@-`, starting with a letter or digit, without `..` or `//`.
+    /// An image: 1 to 255 of letters, digits and `._/:@-`, starting with a letter or digit, without `..` or
+    /// `//`.
     public static func checkImage(_ name: String) throws(VolumeError) {
         try check(name, limit: 255, extra: "._/:@-")
         if name.contains("..") { throw .badName(name, reason: "must not contain '..'") }
@@ -35,7 +38,8 @@ public enum Names {
         }
     }
 
-    /// The candidate that is reached from `name` by the fewest edits; nil when more than a third would change.
+    /// The candidate that is reached from `name` by the fewest edits; nil when more than a third would
+    /// change.
     static func nearest(to name: String, among candidates: [String]) -> String? {
         let limit = max(1, name.utf8.count / 3)
         let wanted = Array(name.utf8)

@@ -140,8 +140,9 @@ final class Registry: Sendable {
         }
     }
 
-    /// Deletes the files of what was taken out. The catalog is flushed first: after a power cut it must not name
-    /// files that are gone.
+    /// Deletes the files of what was taken out.
+    ///
+    /// The catalog is flushed first: after a power cut it must not name files that are gone.
     func dispose(_ garbage: Garbage) throws(VolumeError) {
         if garbage.isEmpty { return }
         try catalog.flush()

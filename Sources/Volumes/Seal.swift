@@ -7,8 +7,8 @@ import Glibc
 
 /// Turns one frozen delta over a sealed snapshot into a block map of its own.
 ///
-/// A crash at any point leaves the frozen delta in charge; chunks and map that nothing refers to go at the next
-/// start, and the work begins anew.
+/// A crash at any point leaves the frozen delta in charge; chunks and map that nothing refers to go at the
+/// next start, and the work begins anew.
 struct Seal {
     private let registry: Registry
     private let isCancelled: () -> Bool

@@ -6,7 +6,9 @@ import Glibc
 
 /// Reading through segments by plain positioned reads, for whoever does not splice.
 public enum Segments {
-    /// The bytes of the segments, one after the other. Call it inside the body that got them.
+    /// The bytes of the segments, one after the other.
+    ///
+    /// Call it inside the body that got them.
     public static func read(_ segments: [Segment]) throws(SystemError) -> [UInt8] {
         let count = segments.reduce(0) { $0 + $1.byteCount }
         var failure: SystemError?

@@ -128,13 +128,14 @@ public final class Snapshot: Sendable {
         try Seek.data(from: offset, sizeBytes: sizeBytes, nextData)
     }
 
-    /// The first offset at or after `offset` in a hole, the end of the file if there is none before it; nil past
-    /// the end.
+    /// The first offset at or after `offset` in a hole, the end of the file if there is none before it; nil
+    /// past the end.
     public func seekHole(from offset: UInt64) throws(VolumeError) -> UInt64? {
         try Seek.hole(from: offset, sizeBytes: sizeBytes, nextHole)
     }
 
     /// Appends the segments of a range that lies within the snapshot; must run inside `withStableSlots`.
+    ///
     /// `holders` keeps alive what a concurrent seal would let go.
     func appendSegments(
         for range: BlockRange, to segments: inout [Segment], holding holders: inout [AnyObject]

@@ -91,8 +91,8 @@ public final class Volume: Sendable {
         }
     }
 
-    /// The first offset at or after `offset` in a hole, the end of the file if there is none before it; nil past
-    /// the end.
+    /// The first offset at or after `offset` in a hole, the end of the file if there is none before it; nil
+    /// past the end.
     public func seekHole(from offset: UInt64) throws(VolumeError) -> UInt64? {
         try gate.reading { () throws(VolumeError) -> UInt64? in
             try Seek.hole(from: offset, sizeBytes: sizeBytes) { (block, limit) throws(VolumeError) in
@@ -103,9 +103,12 @@ public final class Volume: Sendable {
 
     // MARK: Length
 
-    /// Changes the length. What a shorter file loses is gone: growing again shows zeros there.
+    /// Changes the length.
     ///
-    /// Errors: `.invalidRange` unless the length is a multiple of the block size, at most 16 TiB less one block.
+    /// What a shorter file loses is gone: growing again shows zeros there.
+    ///
+    /// Errors: `.invalidRange` unless the length is a multiple of the block size, at most 16 TiB less one
+    /// block.
     public func resize(to sizeBytes: UInt64) throws(VolumeError) {
         let blockCount = try Self.blockCount(name, sizeBytes: sizeBytes)
         try gate.writing { () throws(VolumeError) in
@@ -130,8 +133,8 @@ public final class Volume: Sendable {
 
     /// Returns once everything that was written before the call survives a power cut.
     ///
-    /// Calls from several threads share their flushes. After a failed flush every further call fails too: Linux
-    /// forgets which pages it could not write, so a later success would promise what is not so.
+    /// Calls from several threads share their flushes. After a failed flush every further call fails too:
+    /// Linux forgets which pages it could not write, so a later success would promise what is not so.
     public func synchronize() throws(VolumeError) {
         // Not under the gate: a flush must not hold up a snapshot, nor wait for one. A delta that is frozen
         // meanwhile has been flushed by the snapshot.

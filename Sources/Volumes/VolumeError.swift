@@ -43,7 +43,8 @@ public enum VolumeError: Error, Sendable, CustomStringConvertible {
         case .rootLocked(let root):
             "\(root): another slacker daemon uses this state directory; stop it or choose another --root"
         case .newerFormat(let version, let root):
-            "\(root): written by a newer slacker (format \(version)); upgrade slacker or choose another --root"
+            "\(root): written by a newer slacker (format \(version)); "
+                + "upgrade slacker or choose another --root"
         case .invalidRange(let name, let reason): "'\(name)': \(reason)"
         case .flushFailed(let name, let reason):
             "volume '\(name)': a flush failed earlier (\(reason)), recent writes may be lost; "

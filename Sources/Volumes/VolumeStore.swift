@@ -91,7 +91,9 @@ public final class VolumeStore: Sendable {
         }
     }
 
-    /// The image's content, which stays readable for as long as the object lives. Errors: `.notFound`, `.broken`.
+    /// The image's content, which stays readable for as long as the object lives.
+    ///
+    /// Errors: `.notFound`, `.broken`.
     public func blockFile(image name: String) throws(VolumeError) -> Snapshot {
         let entry = try registry.state.withLock { (state) throws(VolumeError) in
             try Registry.image(name, state)
@@ -100,7 +102,9 @@ public final class VolumeStore: Sendable {
         return entry.snapshot
     }
 
-    /// The volume itself. Errors: `.notFound`, `.broken`.
+    /// The volume itself.
+    ///
+    /// Errors: `.notFound`, `.broken`.
     public func blockFile(volume name: String) throws(VolumeError) -> Volume {
         let entry = try registry.state.withLock { (state) throws(VolumeError) in
             try Registry.volume(name, state)

@@ -6,8 +6,10 @@ public import ChunkStore
 import Synchronization
 
 extension VolumeStore {
-    /// Adds an image whose chunks `session` has ingested: commits the session, stores the map, and returns when
-    /// all of it is durable. The session is released.
+    /// Adds an image whose chunks `session` has ingested: commits the session, stores the map, and returns
+    /// when all of it is durable.
+    ///
+    /// The session is released.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.chunks`, `.system`, `.catalog`; nothing is left behind then.
     public func addImage(
@@ -61,8 +63,10 @@ extension VolumeStore {
         return Self.record(entry)
     }
 
-    /// Makes a writable clone of an image. Takes one row in the catalog and no file, whatever the size; durable
-    /// with the first `synchronize` of the volume.
+    /// Makes a writable clone of an image.
+    ///
+    /// Takes one row in the catalog and no file, whatever the size; durable with the first `synchronize` of
+    /// the volume.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.catalog`.
     public func clone(image: String, as name: String) throws(VolumeError) -> Volume {
@@ -76,7 +80,9 @@ extension VolumeStore {
         return volume
     }
 
-    /// Makes a volume of zeros. Errors: `.badName`, `.nameTaken`, `.invalidRange`, `.catalog`.
+    /// Makes a volume of zeros.
+    ///
+    /// Errors: `.badName`, `.nameTaken`, `.invalidRange`, `.catalog`.
     public func createVolume(named name: String, sizeBytes: UInt64) throws(VolumeError) -> Volume {
         try Names.checkVolume(name)
         let blocks = try Volume.blockCount(name, sizeBytes: sizeBytes)
@@ -109,8 +115,10 @@ extension VolumeStore {
         }
     }
 
-    /// Removes an image or a volume. What other images, or volumes cloned from it, still need stays until the
-    /// last of them goes. Durable when it returns.
+    /// Removes an image or a volume.
+    ///
+    /// What other images, or volumes cloned from it, still need stays until the last of them goes. Durable
+    /// when it returns.
     ///
     /// Errors: `.notFound`, `.inUse`, `.catalog`, `.system`.
     public func remove(_ name: String) throws(VolumeError) {

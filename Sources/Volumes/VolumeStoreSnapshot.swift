@@ -4,10 +4,12 @@ import Base
 import Synchronization
 
 extension VolumeStore {
-    /// Makes an image of what the volume holds at this moment, without copying anything. Atomic and durable.
+    /// Makes an image of what the volume holds at this moment, without copying anything.
     ///
-    /// The delta is frozen into the snapshot and the volume goes on with an empty one on top of it. Writers wait
-    /// meanwhile; a file system mounted on the volume must be frozen by the caller for a clean copy.
+    /// Atomic and durable.
+    ///
+    /// The delta is frozen into the snapshot and the volume goes on with an empty one on top of it. Writers
+    /// wait meanwhile; a file system mounted on the volume must be frozen by the caller for a clean copy.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.flushFailed`, `.system`, `.catalog`.
     public func snapshot(volume name: String, as image: String) throws(VolumeError) -> ImageRecord {
@@ -27,8 +29,8 @@ extension VolumeStore {
             }
             return snapshot
         }
-        // Written so far is only the catalog's log. A power cut before this flush leaves the volume as it was,
-        // with the old delta whole; the new delta's first flush comes with one of the catalog as well.
+        // Written so far is only the catalog's log. A power cut before this flush leaves the volume as it
+        // was, with the old delta whole; the new delta's first flush comes with one of the catalog as well.
         try registry.catalog.flush()
         sealer.schedule([snapshot])
         return try self.image(named: image)

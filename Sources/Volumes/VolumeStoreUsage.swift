@@ -5,7 +5,9 @@ import Blocks
 import ChunkStore
 
 extension VolumeStore {
-    /// What the store takes and what sharing saves. Walks every block map: for people, not for loops.
+    /// What the store takes and what sharing saves.
+    ///
+    /// Walks every block map: for people, not for loops.
     public func usage() -> StoreUsage {
         let (entries, volumes, snapshots) = registry.state.withLock { state in
             (Array(state.images.values), state.volumes.values.map(\.volume), Array(state.snapshots.values))

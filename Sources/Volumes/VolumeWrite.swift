@@ -37,7 +37,9 @@ extension Volume {
         try zero(offset: offset, count: count)
     }
 
-    /// Makes the range read as zeros. Whole blocks take no space afterwards. The part past the end is left out.
+    /// Makes the range read as zeros.
+    ///
+    /// Whole blocks take no space afterwards. The part past the end is left out.
     public func zero(offset: UInt64, count: UInt64) throws(VolumeError) {
         let block = UInt64(Block.bytes)
         let size = sizeBytes
@@ -113,7 +115,9 @@ extension Volume {
         }
     }
 
-    /// Fills the blocks at the edges from below first. Holds the gate exclusively, so nothing else writes them.
+    /// Fills the blocks at the edges from below first.
+    ///
+    /// Holds the gate exclusively, so nothing else writes them.
     private func writeUnaligned(
         at offset: UInt64, count: Int, _ transfer: (Int32, UInt64) throws(SystemError) -> Int
     ) throws(VolumeError) -> Int {

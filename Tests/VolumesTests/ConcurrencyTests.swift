@@ -64,7 +64,9 @@ import Testing
                 }
                 guard let (block, wanted) = mine.randomElement(using: &random) else { continue }
                 let found = try volume.content(at: UInt64(block * Block.bytes), count: Block.bytes)
-                if found != wanted { failures.withLock { $0.append("thread \(index), round \(round), block \(block)") } }
+                if found != wanted {
+                    failures.withLock { $0.append("thread \(index), round \(round), block \(block)") }
+                }
             }
         } catch {
             failures.withLock { $0.append("\(error)") }

@@ -73,7 +73,9 @@ import Testing
                     let store = try VolumeStore(root: root)
                     touchAll(store)
                     if name != "catalog.db" {
-                        #expect(store.images().count == 3 && store.volumes().count == 2, "\(name), round \(round)")
+                        #expect(
+                            store.images().count == 3 && store.volumes().count == 2, "\(name), round \(round)"
+                        )
                     }
                     store.close()
                 } catch {

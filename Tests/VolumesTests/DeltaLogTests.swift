@@ -53,7 +53,8 @@ import Testing
 
 @Suite struct DeltaLogTests {
     private static func header(_ number: UInt8) throws -> DeltaLogHeader {
-        DeltaLogHeader(delta: 42, blockCount: 100, parentLimit: .max, firstSequence: 1, bootID: try boot(number))
+        DeltaLogHeader(
+            delta: 42, blockCount: 100, parentLimit: .max, firstSequence: 1, bootID: try boot(number))
     }
 
     /// Header, five records, a barrier over the first two at place 3, and room behind.

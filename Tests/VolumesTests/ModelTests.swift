@@ -106,7 +106,8 @@ private struct ModelRun {
         if images.count > 6 { return }
         var bytes: [UInt8] = []
         for _ in 0..<20 + random.below(60) {
-            bytes += random.below(3) == 0 ? [UInt8](repeating: 0, count: Block.bytes) : random.bytes(Block.bytes)
+            bytes +=
+                random.below(3) == 0 ? [UInt8](repeating: 0, count: Block.bytes) : random.bytes(Block.bytes)
         }
         let name = newName("image")
         try store.addImage(name, content: bytes)
@@ -303,7 +304,8 @@ private struct ModelRun {
         }
         let size = Int(try file.size())
         for offset in stride(from: 0, to: size, by: Block.bytes) where random.below(2) == 0 {
-            let old = offset < flushed.count
+            let old =
+                offset < flushed.count
                 ? Array(flushed[offset..<min(offset + Block.bytes, flushed.count)])
                 : [UInt8](repeating: 0, count: min(Block.bytes, size - offset))
             try file.write(old, at: UInt64(offset))

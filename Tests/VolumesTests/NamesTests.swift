@@ -10,7 +10,9 @@ import Testing
         try Names.checkImage(name)
     }
 
-    @Test(arguments: ["", "/a", ".a", "a..b", "a//b", "a b", "é", String(repeating: "a", count: 256), "a\nb"])
+    @Test(arguments: [
+        "", "/a", ".a", "a..b", "a//b", "a b", "é", "a\nb", String(repeating: "a", count: 256),
+    ])
     func imagesMayNotHave(_ name: String) {
         #expect(throws: VolumeError.self) { try Names.checkImage(name) }
     }

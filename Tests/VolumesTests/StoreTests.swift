@@ -187,7 +187,9 @@ import Testing
         var store: VolumeStore? = try VolumeStore(root: root)
         try store?.addImage("i", content: Self.blocks(4))
         store = nil
-        let strays = ["maps/x.new", "deltas/0000000000000001.data", "deltas/0000000000000001.log", "deltas/y.log.new"]
+        let strays = [
+            "maps/x.new", "deltas/0000000000000001.data", "deltas/0000000000000001.log", "deltas/y.log.new",
+        ]
         for name in strays { try File(open: "\(root)/\(name)", O_CREAT | O_WRONLY).write([1, 2, 3], at: 0) }
         store = try VolumeStore(root: root)
         #expect(try Directories.names(in: root + "/deltas").isEmpty)

@@ -53,7 +53,8 @@ struct Seeded: RandomNumberGenerator {
 extension VolumeStore {
     /// Adds an image with the given content, cut at every 16 blocks and at zero blocks.
     @discardableResult
-    func addImage(_ name: String, content: [UInt8], configuration: [UInt8] = [1, 2, 3]) throws -> ImageRecord {
+    func addImage(_ name: String, content: [UInt8], configuration: [UInt8] = [1, 2, 3]) throws -> ImageRecord
+    {
         let session = chunks.beginIngest()
         let count = content.count / Block.bytes
         var builder = BlockMapBuilder(blockCount: UInt32(count))
@@ -64,7 +65,9 @@ extension VolumeStore {
                 content[end * Block.bytes..<(end + 1) * Block.bytes].contains(where: { $0 != 0 })
             { end += 1 }
             let bytes = block * Block.bytes..<end * Block.bytes
-            if end > block, let chunk = try content.withUnsafeBytes({ try session.add(.init(rebasing: $0[bytes])) }) {
+            if end > block,
+                let chunk = try content.withUnsafeBytes({ try session.add(.init(rebasing: $0[bytes])) })
+            {
                 builder.add(start: UInt32(block), chunk: chunk, count: chunk.blockCount)
             }
             block = max(end, block + 1)
@@ -89,7 +92,8 @@ extension Volume {
     }
 
     func write(_ bytes: [UInt8], at offset: UInt64) throws {
-        let written = try write(at: offset, count: bytes.count) { (descriptor, position) throws(SystemError) in
+        let written = try write(at: offset, count: bytes.count) {
+            (descriptor, position) throws(SystemError) in
             let count = retrying { pwrite(descriptor, bytes, bytes.count, off_t(position)) }
             if count < 0 { throw SystemError.last("pwrite", "test") }
             return count
@@ -99,11 +103,14 @@ extension Volume {
 }
 
 /// Two byte strings differ; prints the first block that does instead of all bytes.
-func expectEqual(_ found: [UInt8], _ wanted: [UInt8], _ what: String, sourceLocation: SourceLocation = #_sourceLocation) {
+func expectEqual(
+    _ found: [UInt8], _ wanted: [UInt8], _ what: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
     if found == wanted { return }
     let index = zip(found, wanted).enumerated().first { $1.0 != $1.1 }?.offset
     Issue.record(
-        "\(what): \(found.count) bytes against \(wanted.count), first difference in block \((index ?? -1) / Block.bytes) at \(index ?? -1)",
+        "\(what): \(found.count) bytes against \(wanted.count), "
+            + "first difference at \(index ?? -1)",
         sourceLocation: sourceLocation)
 }
 

@@ -42,8 +42,12 @@ import Testing
     }
 
     private static func residentKiB() -> Int {
-        guard let text = try? File(open: "/proc/self/status", O_RDONLY).read(count: 4096, at: 0) else { return 0 }
-        let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("VmRSS") }
+        guard let text = try? File(open: "/proc/self/status", O_RDONLY).read(count: 4096, at: 0) else {
+            return 0
+        }
+        let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first {
+            $0.hasPrefix("VmRSS")
+        }
         return line.flatMap { Int($0.filter(\.isNumber)) } ?? 0
     }
 
@@ -68,9 +72,11 @@ import Testing
             try volume.write([UInt8](repeating: UInt8(number), count: 1 << 20), at: UInt64(number) << 20)
             if number % 2 == 0 {
                 try volume.synchronize()
-                times.append(try Self.milliseconds { _ = try store.snapshot(volume: "v\(number)", as: "s\(number)") })
+                times.append(
+                    try Self.milliseconds { _ = try store.snapshot(volume: "v\(number)", as: "s\(number)") })
             } else {
-                dirty.append(try Self.milliseconds { _ = try store.snapshot(volume: "v\(number)", as: "s\(number)") })
+                dirty.append(
+                    try Self.milliseconds { _ = try store.snapshot(volume: "v\(number)", as: "s\(number)") })
             }
         }
         Self.report("\(gibibytes) GiB snapshot of a flushed volume", times)
