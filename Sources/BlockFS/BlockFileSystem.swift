@@ -28,8 +28,8 @@ public enum BlockFSError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// The FUSE file system in which every image is a read-only file in `snapshots/` and every volume a writable one in
-/// `volumes/`.
+/// The FUSE file system in which every image is a read-only file in `snapshots/` and every volume a writable
+/// one in `volumes/`.
 public final class BlockFileSystem: Sendable {
     public struct Options: Sendable {
         /// Threads that answer requests.
@@ -58,7 +58,8 @@ public final class BlockFileSystem: Sendable {
         do throws(SystemError) { server = try Server(store) } catch { throw .system(error) }
     }
 
-    /// Threads that wait in the kernel cost nothing; more than twice the processors only helps requests that sleep.
+    /// Threads that wait in the kernel cost nothing; more than twice the processors only helps requests that
+    /// sleep.
     public static var defaultThreads: UInt32 {
         UInt32(clamping: max(4, min(32, 2 * sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
     }
@@ -86,7 +87,9 @@ public final class BlockFileSystem: Sendable {
         }
     }
 
-    /// Unmounts and returns when the last request is answered. Does nothing the second time.
+    /// Unmounts and returns when the last request is answered.
+    ///
+    /// Does nothing the second time.
     /// - Parameter force: when files are in use, users get errors from now on instead of an error here.
     public func stop(force: Bool = false) throws(BlockFSError) {
         let stopped: Running? = try running.withLock { running throws(BlockFSError) in
@@ -116,8 +119,10 @@ public final class BlockFileSystem: Sendable {
     }
 
     private func makeSession() throws(BlockFSError) -> OpaquePointer {
-        let words =
-            "fsname=slacker,subtype=slacker,allow_other,default_permissions,max_read=\(Server.maximumReadBytes)"
+        let words = [
+            "fsname=slacker", "subtype=slacker", "allow_other", "default_permissions",
+            "max_read=\(Server.maximumReadBytes)",
+        ].joined(separator: ",")
         guard let text = strdup(words) else { throw .mountFailed(directory: mountPoint) }
         defer { free(text) }
         var table = Operations.table()
@@ -130,7 +135,8 @@ public final class BlockFileSystem: Sendable {
     }
 
     private static func loop(_ session: OpaquePointer, _ threads: UInt32) {
-        // Writeback goes through these threads; they must not wait for it themselves. Inherited by the workers.
+        // Writeback goes through these threads; they must not wait for it themselves. Inherited by the
+        // workers.
         _ = slk_set_io_flusher()
         guard let configuration = fuse_loop_cfg_create() else { return }
         fuse_loop_cfg_set_clone_fd(configuration, 1)

@@ -11,20 +11,24 @@ enum Inode {
     static let root: UInt64 = 1
     static let snapshots: UInt64 = 2
     static let volumes: UInt64 = 3
-    private static let firstFile: UInt64 = 16
     /// New files that nothing was written to yet are numbered from here.
-    static let firstPending: UInt64 = 1 << 62
+    static let firstPending: UInt64 = 16
+    /// Files of the store have this bit.
+    ///
+    /// The store's identifiers have 63 bits, images' and volumes' differ, and none is used again: a number
+    /// always means the same content.
+    private static let stored: UInt64 = 1 << 63
 
-    /// The store never uses an identifier again, so a number always means the same content.
-    static func snapshot(_ identifier: UInt64) -> UInt64 { firstFile + identifier * 2 }
-    static func volume(_ identifier: UInt64) -> UInt64 { firstFile + identifier * 2 + 1 }
+    static func file(_ identifier: UInt64) -> UInt64 { stored | identifier }
+    static func isPending(_ inode: UInt64) -> Bool { inode & stored == 0 }
 }
 
 /// What a file is made of.
 enum Content {
     case snapshot(Snapshot)
     case volume(Volume)
-    /// Created and still empty: it becomes a volume with the first write, or a clone with the first whole copy.
+    /// Created and still empty: it becomes a volume with the first write, or a clone with the first whole
+    /// copy.
     case pending
 }
 
@@ -49,7 +53,9 @@ final class Node: Sendable {
     /// The name in the store.
     let name: String
     let state: Lock<State>
-    /// A copy is being acknowledged: a write must end that first. Read on every write, hence outside the lock.
+    /// A copy is being acknowledged: a write must end that first.
+    ///
+    /// Read on every write, hence outside the lock.
     let isCopying = Atomic<Bool>(false)
     /// Held while a write makes the file longer.
     let growth = Lock(())
@@ -70,8 +76,10 @@ final class Node: Sendable {
         }
     }
 
-    /// What stat(2) shows. Blocks are as if nothing were a hole, so that `cp` asks for one copy of the whole file
-    /// instead of looking for holes.
+    /// What stat(2) shows.
+    ///
+    /// Blocks are as if nothing were a hole, so that `cp` asks for one copy of the whole file instead of
+    /// looking for holes.
     var attributes: stat {
         var info = stat()
         info.st_ino = UInt(inode)

@@ -81,7 +81,7 @@ final class NodeTable: Sendable {
             let volume = try make()
             node.state.withLock { $0.content = .volume(volume) }
             state.pending[node.name] = nil
-            state.aliases[Inode.volume(volume.id)] = node.inode
+            state.aliases[Inode.file(volume.id)] = node.inode
             return volume
         }
     }
@@ -107,7 +107,7 @@ final class NodeTable: Sendable {
             }
             guard isUnknown else { return }
             state.nodes[inode] = nil
-            if inode >= Inode.firstPending, let alias = state.aliases.first(where: { $0.value == inode }) {
+            if Inode.isPending(inode), let alias = state.aliases.first(where: { $0.value == inode }) {
                 state.aliases[alias.key] = nil
             }
         }

@@ -11,14 +11,16 @@ struct CopySpan {
     let to: off_t
     let count: Int
 
-    /// The kernel cuts one read, write or copy to this length (MAX_RW_COUNT), so a copy of a larger file comes as
-    /// several requests.
+    /// The kernel cuts one read, write or copy to this length (MAX_RW_COUNT), so a copy of a larger file
+    /// comes as several requests.
     static let largestBytes: UInt64 = 0x7fff_f000
 }
 
 extension Operations {
-    /// A copy of a whole file onto a new, empty one is a clone, done at the first request; the requests that follow
-    /// for the rest of the file have then been done already. Everything else the kernel copies by hand.
+    /// A copy of a whole file onto a new, empty one is a clone, done at the first request; the requests that
+    /// follow for the rest of the file have then been done already.
+    ///
+    /// Everything else the kernel copies by hand.
     static func copy(
         _ request: fuse_req_t, _ server: Server, _ source: OpenFile, _ target: OpenFile, _ span: CopySpan
     ) throws {

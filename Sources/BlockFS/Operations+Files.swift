@@ -18,8 +18,8 @@ extension Operations {
         fuse_reply_attr(request, &attributes, attributeSeconds(node))
     }
 
-    /// Lengths of volumes change; times and permissions are accepted and stay as they are, so that tools which set
-    /// them after a copy are content; owners stay root.
+    /// Lengths of volumes change; times and permissions are accepted and stay as they are, so that tools
+    /// which set them after a copy are content; owners stay root.
     static func setAttributes(
         _ request: fuse_req_t, _ server: Server, _ inode: UInt64, _ wanted: stat, _ which: Int32
     ) throws {
@@ -35,8 +35,9 @@ extension Operations {
         try sendAttributes(request, server, inode)
     }
 
-    /// The length becomes the next multiple of the block size. Zero empties the file: its volume is removed, and
-    /// what is written or copied next makes a new one.
+    /// The length becomes the next multiple of the block size.
+    ///
+    /// Zero empties the file: its volume is removed, and what is written or copied next makes a new one.
     private static func setSize(_ server: Server, _ node: Node, _ sizeBytes: UInt64) throws {
         node.endCopy()
         switch node.content {

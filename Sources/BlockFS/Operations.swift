@@ -6,8 +6,10 @@ import CLinux
 import Glibc
 import Volumes
 
-/// The table of callbacks. libfuse's threads call them, so none may belong to an actor: they are literals of
-/// C type that do no more than hand their arguments on.
+/// The table of callbacks.
+///
+/// libfuse's threads call them, so none may belong to an actor: they are literals of C type that do no more than
+/// hand their arguments on.
 enum Operations {
     /// Seconds that the kernel may believe what does not change.
     static let longSeconds = 3600.0

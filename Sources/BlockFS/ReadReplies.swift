@@ -30,7 +30,9 @@ final class ReadReplies: Sendable {
 
     deinit { pthread_key_delete(key) }
 
-    /// Answers with the bytes of the segments, in order. They must stay valid until this returns.
+    /// Answers with the bytes of the segments, in order.
+    ///
+    /// They must stay valid until this returns.
     func send(_ request: fuse_req_t, _ segments: [Segment]) {
         var total = 0
         var fileCount = 0
@@ -114,8 +116,10 @@ final class ReadReplies: Sendable {
         return UnsafePointer(memory.assumingMemoryBound(to: CChar.self))
     }()
 
-    /// libfuse sizes the pipe of an answer at its length and a page for each buffer. Beyond pipe-max-size that
-    /// takes CAP_SYS_RESOURCE, without which libfuse would fall back to a fresh buffer for each answer.
+    /// libfuse sizes the pipe of an answer at its length and a page for each buffer.
+    ///
+    /// Beyond pipe-max-size that takes CAP_SYS_RESOURCE, without which libfuse would fall back to a fresh
+    /// buffer for each answer.
     private static func pipeLimitBytes() -> Int {
         var ends: [Int32] = [0, 0]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { return 0 }

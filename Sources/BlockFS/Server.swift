@@ -14,8 +14,10 @@ final class Server: Sendable {
     let stateDirectory: OwnedFD
     /// Largest WRITE.
     static let maximumWriteBytes: UInt32 = 1 << 20
-    /// Largest READ: half as much, so that the pipe of a spliced answer stays below pipe-max-size, beyond which it
-    /// takes CAP_SYS_RESOURCE. See docs/decisions/0002-fuse-answers.md.
+    /// Largest READ: half as much, so that the pipe of a spliced answer stays below pipe-max-size, beyond
+    /// which it takes CAP_SYS_RESOURCE.
+    ///
+    /// See docs/decisions/0002-fuse-answers.md.
     static let maximumReadBytes: UInt32 = 512 << 10
 
     init(_ store: VolumeStore) throws(SystemError) {
@@ -25,7 +27,9 @@ final class Server: Sendable {
     }
 }
 
-/// Runs a callback's work; what it throws becomes the answer. The work must not throw once it has answered.
+/// Runs a callback's work; what it throws becomes the answer.
+///
+/// The work must not throw once it has answered.
 @inline(__always)
 func answering(_ request: fuse_req_t?, _ work: (_ request: fuse_req_t, _ server: Server) throws -> Void) {
     guard let request, let userdata = fuse_req_userdata(request) else { return }

@@ -16,14 +16,14 @@ struct StoreAccess: Sendable {
 
     func snapshots() -> [Entry] {
         store.images().map {
-            Entry(file: FileNames.shown($0.name), inode: Inode.snapshot($0.id), isDirectory: false)
+            Entry(file: FileNames.shown($0.name), inode: Inode.file($0.id), isDirectory: false)
         }
     }
 
     func volumes(_ nodes: NodeTable) -> [Entry] {
         var entries = store.volumes().map {
             Entry(
-                file: FileNames.shown($0.name), inode: nodes.number(Inode.volume($0.id)), isDirectory: false)
+                file: FileNames.shown($0.name), inode: nodes.number(Inode.file($0.id)), isDirectory: false)
         }
         for name in nodes.pendingNames {
             guard let node = nodes.pendingNode(name, lookedUp: false) else { continue }
@@ -35,7 +35,7 @@ struct StoreAccess: Sendable {
     func lookUpSnapshot(_ file: String, _ nodes: NodeTable) throws -> Node {
         guard let name = FileNames.name(shownAs: file) else { throw FileError.notFound }
         let snapshot = try store.blockFile(image: name)
-        return try nodes.lookUp(Inode.snapshot(snapshot.id), name: name) { () throws(VolumeError) in
+        return try nodes.lookUp(Inode.file(snapshot.id), name: name) { () throws(VolumeError) in
             .snapshot(snapshot)
         }
     }
@@ -44,7 +44,7 @@ struct StoreAccess: Sendable {
         guard let name = FileNames.name(shownAs: file) else { throw FileError.notFound }
         if let node = nodes.pendingNode(name) { return node }
         let volume = try store.blockFile(volume: name)
-        return try nodes.lookUp(Inode.volume(volume.id), name: name) { () throws(VolumeError) in
+        return try nodes.lookUp(Inode.file(volume.id), name: name) { () throws(VolumeError) in
             .volume(volume)
         }
     }
@@ -62,7 +62,7 @@ struct StoreAccess: Sendable {
         guard let name = FileNames.name(shownAs: file) else { throw FileError.notFound }
         if nodes.removePending(name) { return }
         let volume = try store.blockFile(volume: name)
-        if nodes.isOpen(Inode.volume(volume.id)) { throw FileError.busy }
+        if nodes.isOpen(Inode.file(volume.id)) { throw FileError.busy }
         try store.remove(name)
     }
 

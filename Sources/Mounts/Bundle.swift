@@ -6,7 +6,9 @@ import Glibc
 public import OCI
 
 /// Makes the OCI runtime bundle of a container: a directory with `config.json` and the few files of /etc that
-/// belong to the container and not to its image. The root file system is mounted elsewhere, before.
+/// belong to the container and not to its image.
+///
+/// The root file system is mounted elsewhere, before.
 public struct Bundle {
     /// The specification that `write` puts into `config.json`.
     public let specification: RuntimeSpecification
@@ -160,8 +162,8 @@ public struct Bundle {
         return options.mounts.map { bind($0.source, $0.destination, readOnly: $0.readOnly) }
     }
 
-    /// The volumes that an image declares are part of the container's own root; they need a place of their own only
-    /// where that cannot be written.
+    /// The volumes that an image declares are part of the container's own root; they need a place of their
+    /// own only where that cannot be written.
     private static func volumes(
         _ execution: ImageConfiguration.Execution, _ options: BundleOptions
     ) -> [RuntimeSpecification.Mount] {

@@ -2,7 +2,9 @@
 
 import CLinux
 
-/// What Docker gives every container that asks for nothing else. No seccomp filter is set.
+/// What Docker gives every container that asks for nothing else.
+///
+/// No seccomp filter is set.
 enum BundleDefaults {
     static let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

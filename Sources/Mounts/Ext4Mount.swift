@@ -4,8 +4,9 @@ import Base
 import CLinux
 import Glibc
 
-/// Mounts ext4 file systems that lie in block files. Blocks; meant for a short-lived process of its own, since a
-/// file server must never wait for its own mount.
+/// Mounts ext4 file systems that lie in block files.
+///
+/// Blocks; meant for a short-lived process of its own, since a file server must never wait for its own mount.
 public enum Ext4Mount {
     /// A mount that was made.
     public struct Mounted: Sendable, Equatable, Codable {
@@ -20,8 +21,8 @@ public enum Ext4Mount {
     /// Mounts a block file on an existing directory.
     ///
     /// On any failure the loop device is free again and the directory as it was. Options stay the kernel's
-    /// defaults (relatime, data=ordered); a read-only mount does not replay the journal, because many may share
-    /// the one file, which nobody may write.
+    /// defaults (relatime, data=ordered); a read-only mount does not replay the journal, because many may
+    /// share the one file, which nobody may write.
     /// - Parameter options: further ext4 options, comma-separated.
     public static func mount(
         image file: String, at directory: String, readOnly: Bool = false, options: String = ""
@@ -79,8 +80,10 @@ public enum Ext4Mount {
         }
     }
 
-    /// The path without links, as the mount table has it. The last component is followed for a new mount only:
-    /// looking at a dead mount's root would fail, and at a stalled one hang.
+    /// The path without links, as the mount table has it.
+    ///
+    /// The last component is followed for a new mount only: looking at a dead mount's root would fail, and at
+    /// a stalled one hang.
     static func resolve(_ directory: String, follow: Bool = true) throws(MountsError) -> String {
         if directory.isEmpty { throw .invalid(what: "directory", value: "''", reason: "empty path") }
         if !follow {

@@ -5,10 +5,14 @@ import CLinux
 import Glibc
 
 /// Holds a mounted file system still for a moment: everything written so far is on the block device, and
-/// writers wait. Blocks; never call it in the process that serves the device.
+/// writers wait.
+///
+/// Blocks; never call it in the process that serves the device.
 public enum Freeze {
-    /// Freezes, runs the body, thaws. The thaw happens whatever the body does: when it throws, and when it takes
-    /// longer than the guard allows, in which case the result counts for nothing and an error is thrown.
+    /// Freezes, runs the body, thaws.
+    ///
+    /// The thaw happens whatever the body does: when it throws, and when it takes longer than the guard
+    /// allows, in which case the result counts for nothing and an error is thrown.
     /// - Parameters:
     ///   - directory: any directory of the file system, usually its mount point.
     ///   - guardSeconds: how long writers may be held up at the most.

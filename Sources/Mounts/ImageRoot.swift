@@ -4,8 +4,8 @@ import Base
 import CLinux
 import Glibc
 
-/// A mounted image seen from outside: every path is resolved as if the mount were `/`, so no link of a hostile
-/// image leads out of it (openat2 with RESOLVE_IN_ROOT).
+/// A mounted image seen from outside: every path is resolved as if the mount were `/`, so no link of a
+/// hostile image leads out of it (openat2 with RESOLVE_IN_ROOT).
 struct ImageRoot: ~Copyable {
     private let directory: OwnedFD
     private let path: String
@@ -63,7 +63,9 @@ struct ImageRoot: ~Copyable {
             }
             if mkdirat(holder.raw, String(component), 0o755) < 0 { throw .last("mkdir", path + prefix) }
         }
-        let made = try MountsError.wrapping { () throws(SystemError) in try open(name, Int32(SLK_O_PATH) | O_DIRECTORY) }
+        let made = try MountsError.wrapping { () throws(SystemError) in
+            try open(name, Int32(SLK_O_PATH) | O_DIRECTORY)
+        }
         _ = consume made
     }
 

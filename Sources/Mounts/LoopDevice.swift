@@ -19,7 +19,8 @@ public final class LoopDevice: Sendable {
     /// The device node.
     public var path: String { Self.path(number) }
 
-    /// Kilobytes that the kernel reads ahead on a device, by measurement: see docs/decisions/0002-fuse-answers.md.
+    /// Kilobytes that the kernel reads ahead on a device, by measurement: see
+    /// docs/decisions/0002-fuse-answers.md.
     public static let readAheadKilobytes = 1024
 
     /// How often another process may take the free device from under us before that is an error.
@@ -34,7 +35,9 @@ public final class LoopDevice: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Puts a free loop device over a file. Blocks while the file's server opens it.
+    /// Puts a free loop device over a file.
+    ///
+    /// Blocks while the file's server opens it.
     ///
     /// - Parameters:
     ///   - file: a regular file whose file system allows direct I/O.
@@ -71,7 +74,9 @@ public final class LoopDevice: Sendable {
         throw .last("LOOP_CLR_FD", path)
     }
 
-    /// Clears a device by its number, as clean-up after a process that is no more. EBUSY and a free device are no errors.
+    /// Clears a device by its number, as clean-up after a process that is no more.
+    ///
+    /// EBUSY and a free device are no errors.
     public static func detach(number: Int32) throws(MountsError) {
         let node = try MountsError.wrapping { () throws(SystemError) in
             try OwnedFD(open: path(number), O_RDONLY)
@@ -83,14 +88,16 @@ public final class LoopDevice: Sendable {
 
     /// The path of the file under a device as the kernel knows it; nil when the device is free.
     ///
-    /// Reads sysfs only, so a file on a stalled file system does not stop it. A removed file ends in ` (deleted)`.
+    /// Reads sysfs only, so a file on a stalled file system does not stop it. A removed file ends in `
+    /// (deleted)`.
     public static func backingFile(number: Int32) -> String? {
         guard let bytes = try? smallFile("/sys/block/loop\(number)/loop/backing_file") else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }
 
-    /// Waits until the device no longer has this file under it; false when it still has after so many seconds.
+    /// Waits until the device no longer has this file under it; false when it still has after so many
+    /// seconds.
     public static func waitUntilFree(number: Int32, file: String, seconds: Double) -> Bool {
         let deadline = MonotonicTime.now.advanced(bySeconds: seconds)
         while backingFile(number: number) == file {

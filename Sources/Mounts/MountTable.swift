@@ -24,7 +24,8 @@ public struct MountTable: Sendable {
         public var isReadOnly: Bool { options.contains("ro") }
     }
 
-    /// All mounts in the order in which they were made; a later one covers an earlier one of the same directory.
+    /// All mounts in the order in which they were made; a later one covers an earlier one of the same
+    /// directory.
     public let entries: [Entry]
 
     /// Reads the table of the calling process.
@@ -102,7 +103,8 @@ public struct LoopUse: Sendable, Equatable, Codable {
     /// Directories where the device is mounted in this mount namespace, the last made first.
     public let directories: [String]
 
-    /// The loop devices over files below a directory, with where they are mounted: what a former life left behind.
+    /// The loop devices over files below a directory, with where they are mounted: what a former life left
+    /// behind.
     ///
     /// Reads /sys and /proc only, so a dead FUSE mount at the directory does not stop it.
     public static func list(under directory: String) throws(MountsError) -> [LoopUse] {

@@ -4,10 +4,12 @@ import Base
 import CLinux
 import Glibc
 
-/// Looks through /proc for who keeps a mount busy. Link texts only: nothing on the mount itself is touched.
+/// Looks through /proc for who keeps a mount busy.
+///
+/// Link texts only: nothing on the mount itself is touched.
 enum ProcessScan {
-    /// The first process that has its working directory, root, program or an open file below a directory,
-    /// as `NAME (process N)`.
+    /// The first process that has its working directory, root, program or an open file below a directory, as
+    /// `NAME (process N)`.
     static func holder(of directory: String) -> String? {
         guard let names = try? Directories.names(in: "/proc") else { return nil }
         for name in names {
