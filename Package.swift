@@ -64,7 +64,7 @@ let package = Package(
         library("OCI", ["HTTP", "Base"]),
         library("ChunkStore", ["Blocks", "OCI", "Base", "CLinux", "CZstd"]),
         library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
-        library("Volumes", ["ChunkStore", "Blocks", "Base", "CLinux", grdb]),
+        library("Volumes", ["ChunkStore", "Blocks", "Base", "CLinux", grdb, logging]),
         library("BlockFS", ["Volumes", "ChunkStore", "Blocks", "Base", "CFuse3", "CLinux"]),
         library("Mounts", ["Base", "OCI", "CLinux"]),
         library(
@@ -75,7 +75,7 @@ let package = Package(
                 "CLinux", flyingFox, flyingSocks, logging,
             ]),
         .executableTarget(
-            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", arguments],
+            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", arguments],
             swiftSettings: strict),
         .executableTarget(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
@@ -83,7 +83,7 @@ let package = Package(
 
         tests("BaseTests", ["Base"]),
         tests("BlocksTests", ["Blocks", "Base"]),
-        tests("Ext4Tests", ["Ext4", "Blocks", "Base"]),
+        tests("Ext4Tests", ["Ext4", "Blocks", "Base", "CLinux"]),
         tests("HTTPTests", ["HTTP", "Base"]),
         tests("OCITests", ["OCI", "Base"]),
         tests("ChunkStoreTests", ["ChunkStore", "Blocks", "Base"]),
