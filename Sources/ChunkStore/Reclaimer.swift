@@ -44,8 +44,6 @@ final class Reclaimer: Sendable {
     private static func run(_ monitor: Monitor<State>) {
         while true {
             let task = monitor.wait { state -> (@Sendable () -> Void)?? in
-                state.busy = false
-                state.dropping = false
                 if state.stopping { return .some(nil) }
                 state.dropping = !state.drops.isEmpty
                 guard let task = next(&state) else { return nil }
@@ -54,6 +52,11 @@ final class Reclaimer: Sendable {
             }
             guard let task else { return }
             task()
+            // Apart from the wait above: only a change under `withLock` wakes those that wait for it.
+            monitor.withLock { state in
+                state.busy = false
+                state.dropping = false
+            }
         }
     }
 
