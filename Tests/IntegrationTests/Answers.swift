@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
+import Testing
 
 /// The parts of `--json` output that tests look at.
 struct ImageAnswer: Decodable {
