@@ -158,7 +158,11 @@ struct LayerTree {
             node = tree.addFile(entry.attributes, sizeBytes: sizeBytes, extents: [])
             record.content = Content(ordinal: entry.ordinal, isStored: sizeBytes == 0)
         case .directory: node = tree.addDirectory(entry.attributes)
-        case .symlink(let target): node = tree.addSymlink(entry.attributes, target: target)
+        case .symlink(let target):
+            // Whatever a header says: Linux shows every link as 0777.
+            var attributes = entry.attributes
+            attributes.mode = 0o777
+            node = tree.addSymlink(attributes, target: target)
         case .device(let kind, let major, let minor):
             node = tree.addDevice(entry.attributes, kind: kind, major: major, minor: minor)
         case .fifo: node = tree.addFifo(entry.attributes)
@@ -182,8 +186,7 @@ struct LayerTree {
         switch try lookup(path[...], respectingWhiteouts: false) {
         case .found(let node):
             if tree.kind(of: node) == .directory { throw BadField("it is a hard link to a directory") }
-            let old = tree.attributes(of: node)
-            tree.setAttributes(of: node, to: old.overlaid(by: entry.attributes))
+            tree.overlay(entry.attributes, on: node)
             return node
         case .absent(let rest):
             let node = tree.addFile(entry.attributes, sizeBytes: 0, extents: [])
@@ -267,13 +270,15 @@ struct LinkWalk {
     }
 }
 
-extension FileTree.Attributes {
-    /// These attributes after those of a hard link's header were set on the same inode: xattrs add up.
-    func overlaid(by other: FileTree.Attributes) -> FileTree.Attributes {
-        var result = other
-        let names = Set(other.xattrs.map(\.name))
-        result.xattrs = (xattrs.filter { !names.contains($0.name) } + other.xattrs)
+extension FileTree {
+    /// Sets what the header of a hard link says on the inode that it leads to: xattrs add up.
+    mutating func overlay(_ header: Attributes, on node: NodeID) {
+        let old = attributes(of: node)
+        var new = header
+        if kind(of: node) == .symlink { new.mode = old.mode }
+        let names = Set(header.xattrs.map(\.name))
+        new.xattrs = (old.xattrs.filter { !names.contains($0.name) } + header.xattrs)
             .sorted { $0.name.lexicographicallyPrecedes($1.name) }
-        return result
+        setAttributes(of: node, to: new)
     }
 }

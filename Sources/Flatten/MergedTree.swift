@@ -89,7 +89,7 @@ struct MergedTree {
         }
         for (node, attributes) in plan.attributes {
             guard let copy = nodes[node] else { continue }
-            tree.setAttributes(of: copy, to: tree.attributes(of: copy).overlaid(by: attributes))
+            tree.overlay(attributes, on: copy)
         }
     }
 

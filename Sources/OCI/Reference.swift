@@ -57,7 +57,10 @@ public struct Reference: Hashable, Sendable, CustomStringConvertible {
         let hostBytes = registry.utf8.allSatisfy {
             isLetterOrDigit($0, upper: true) || ".-:[]".utf8.contains($0)
         }
-        if registry.isEmpty || !hostBytes {
+        let startsWell = registry.utf8.first.map {
+            isLetterOrDigit($0, upper: true) || $0 == UInt8(ascii: "[")
+        }
+        if !hostBytes || startsWell != true {
             throw .badReference(text, reason: "the registry's name is invalid")
         }
         if repository.utf8.count + registry.utf8.count + 1 > Self.lengthLimit {
