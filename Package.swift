@@ -89,8 +89,8 @@ let package = Package(
         tests("ChunkStoreTests", ["ChunkStore", "Blocks", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
         tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base"]),
-        tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base"]),
-        tests("MountsTests", ["Mounts", "OCI", "Base"]),
+        tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base", "CLinux"]),
+        tests("MountsTests", ["Mounts", "OCI", "Base", "CLinux"]),
         tests("DaemonTests", ["Daemon", "Mounts", "Volumes", "HTTP", "Base"]),
         tests("IntegrationTests", ["Base"]),
     ]

@@ -57,6 +57,9 @@ final class Node: Sendable {
     ///
     /// Read on every write, hence outside the lock.
     let isCopying = Atomic<Bool>(false)
+    /// The file was emptied: handles from before must not use the volume that they found when they were
+    /// opened.
+    let wasEmptied = Atomic<Bool>(false)
     /// Held while a write makes the file longer.
     let growth = Lock(())
 
@@ -126,7 +129,7 @@ final class OpenFile: Sendable {
 
     /// The volume, if the file is one by now.
     var volume: Volume? {
-        if let openedVolume { return openedVolume }
+        if let openedVolume, !node.wasEmptied.load(ordering: .acquiring) { return openedVolume }
         if case .volume(let volume) = node.content { return volume }
         return nil
     }

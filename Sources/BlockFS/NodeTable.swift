@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import Synchronization
 import Volumes
 
 /// The files that the kernel knows, by inode number.
@@ -94,6 +95,7 @@ final class NodeTable: Sendable {
     func returnToPending(_ node: Node) {
         state.withLock { state in
             node.state.withLock { $0.content = .pending }
+            node.wasEmptied.store(true, ordering: .releasing)
             state.pending[node.name] = node
         }
     }
