@@ -13,7 +13,7 @@ public enum DaemonProcess {
     public static let busyWord = "busy"
 
     /// Serves until SIGTERM or SIGINT; call it on the main thread, before any other thread is made.
-    /// - Parameter readyDescriptor: gets one line: that the daemon serves, or why it cannot; closed afterwards.
+    /// - Parameter readyDescriptor: gets one line, that it serves or why it cannot; closed afterwards.
     public static func run(_ places: Places, readyDescriptor: Int32?) throws(Failure) {
         // Blocked here, and so in every thread that is made from now on: one place waits for them.
         var signals = sigset_t()

@@ -45,7 +45,8 @@ final class RunningDaemon: Sendable {
             try? fileSystem.stop(force: true)
             throw error
         }
-        log.info("serving", metadata: ["root": "\(places.root)", "run": "\(places.run)", "pid": "\(getpid())"])
+        log.info(
+            "serving", metadata: ["root": "\(places.root)", "run": "\(places.run)", "pid": "\(getpid())"])
     }
 
     private func serve() throws {
@@ -53,7 +54,8 @@ final class RunningDaemon: Sendable {
         try Self.wait { try await server.start() }
         let (driver, isEnding) = (driver, isEnding)
         _ = try NamedThread("tidy", detached: true) {
-            while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil {
+            while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil
+            {
                 driver.tidy()
             }
         }

@@ -23,7 +23,7 @@ public final class Session {
     }
 
     /// Sends the request and waits for the whole response.
-    /// - Parameter onBody: takes the body of a successful response piece by piece in place of keeping it; false
+    /// - Parameter onBody: takes the body of a successful response piece by piece and not kept; false
     ///   stops the transfer with `.stopped`. The body of an error response is kept, for its message.
     public func perform(
         _ request: Request, onBody: ((UnsafeRawBufferPointer) -> Bool)? = nil

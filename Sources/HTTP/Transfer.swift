@@ -2,7 +2,8 @@
 
 import CCurl
 
-/// What one transfer has received so far; libcurl's callbacks fill it on the thread that performs the request.
+/// What one transfer has received so far; libcurl's callbacks fill it on the thread that performs the
+/// request.
 struct Transfer {
     /// The status of the last header block: redirects and 100-continue bring more than one.
     private(set) var status = 0

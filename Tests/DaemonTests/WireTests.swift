@@ -20,8 +20,10 @@ struct WireTests {
     @Test(
         "broken requests are explained",
         arguments: [
-            ("", "not valid json"), ("{", "not valid json"), ("[]", "wrong type"), ("{}", "'source' is missing"),
-            (#"{"source": 1, "name": "x"}"#, "'source' has the wrong type"), (#"{"source": "x"}"#, "'name' is missing"),
+            ("", "not valid json"), ("{", "not valid json"), ("[]", "wrong type"),
+            ("{}", "'source' is missing"),
+            (#"{"source": 1, "name": "x"}"#, "'source' has the wrong type"),
+            (#"{"source": "x"}"#, "'name' is missing"),
         ])
     func brokenRequests(text: String, words: String) throws {
         let failure = #expect(throws: Failure.self) { try JSON.decode(ImportRequest.self, text.utf8) }

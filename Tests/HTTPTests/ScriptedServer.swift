@@ -10,7 +10,7 @@ final class ScriptedServer: Sendable {
     private let listener: Int32
     private let received = Monitor<[String]>([])
 
-    /// - Parameter answers: raw bytes to send after the request's header and body have come; nil never answers.
+    /// - Parameter answers: raw bytes to send once the request has come; nil never answers.
     init(_ answers: [String?]) throws {
         directory = "/var/tmp/slacker-http-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
         try Directories.create(directory)

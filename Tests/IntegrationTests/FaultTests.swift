@@ -48,8 +48,10 @@ struct FaultTests {
     @Test(
         "wrong usage ends with 2",
         arguments: [
-            ["nosuchverb"], ["import"], ["import", "a"], ["images", "--nosuchflag"], ["clone", "a", "b", "--size", "10X"],
-            ["run"], ["run", "--network", "moon", "base"], ["run", "-v", "relative", "base"], ["mount", "a"], ["rm"],
+            ["nosuchverb"], ["import"], ["import", "a"], ["images", "--nosuchflag"],
+            ["clone", "a", "b", "--size", "10X"],
+            ["run"], ["run", "--network", "moon", "base"], ["run", "-v", "relative", "base"], ["mount", "a"],
+            ["rm"],
         ])
     func usage(arguments: [String]) throws {
         let machine = try Machine()
@@ -72,7 +74,8 @@ struct FaultTests {
         let program = machine.directory + "/slacker"
         try machine.host("cp", Machine.program, program)
         let result = try Subprocess.run([
-            "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "--run", machine.run, "images",
+            "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "--run",
+            machine.run, "images",
         ])
         #expect(result.status == 1)
         #expect(result.errors.hasPrefix("slacker: not root"))
@@ -90,9 +93,10 @@ struct FaultTests {
     @Test("no /dev/fuse")
     func noFUSE() throws {
         let machine = try Machine()
-        let script = "mount -t tmpfs none /dev && exec \(Machine.program) images"
+        let script = "mount -t tmpfs none /dev && mknod /dev/null c 1 3 && exec \(Machine.program) images"
         let result = try Subprocess.run([
-            "timeout", "60", "env", "SLACKER_ROOT=\(machine.root)", "SLACKER_RUN=\(machine.run)", "unshare", "-m",
+            "timeout", "60", "env", "SLACKER_ROOT=\(machine.root)", "SLACKER_RUN=\(machine.run)", "unshare",
+            "-m",
             "--propagation", "private", "sh", "-c", script,
         ])
         #expect(result.status == 1)
@@ -161,15 +165,19 @@ struct FaultTests {
         let machine = try Machine.withImage()
         let other = machine.directory + "/run2"
         try machine.fail(["--run", other, "images"], words: [machine.root, "--root"])
-        try machine.fail(["--root", "/var/tmp/elsewhere", "images"], words: ["/var/tmp/elsewhere", machine.root])
+        try machine.fail(
+            ["--root", "/var/tmp/elsewhere", "images"], words: ["/var/tmp/elsewhere", machine.root])
         #expect(!Directories.exists("/var/tmp/elsewhere"))
     }
 
     @Test("many clients at once start one daemon")
     func race() throws {
         let machine = try Machine()
-        let command = "for i in 1 2 3 4 5 6 7 8; do SLACKER_ROOT=\(machine.root) SLACKER_RUN=\(machine.run) "
+        let command =
+            "for i in 1 2 3 4 5 6 7 8; do SLACKER_ROOT=\(machine.root) SLACKER_RUN=\(machine.run) "
             + "\(Machine.program) images --json & done; wait"
-        #expect(try machine.host("sh", "-c", command).split(separator: "\n").filter { $0.hasPrefix("[") }.count == 8)
+        #expect(
+            try machine.host("sh", "-c", command).split(separator: "\n").filter { $0.hasPrefix("[") }.count
+                == 8)
     }
 }

@@ -17,14 +17,19 @@ extension Machine {
     /// A root file system as a tar file: busybox, a few files, and `extra` bytes of noise.
     func makeRootTar(_ name: String = "base", extraBytes: Int = 0) throws -> String {
         let tree = "\(directory)/tree-\(name)"
-        for part in ["bin", "etc", "tmp", "proc", "sys", "dev", "data"] { try Directories.create("\(tree)/\(part)", mode: 0o755) }
+        for part in ["bin", "etc", "tmp", "proc", "sys", "dev", "data"] {
+            try Directories.create("\(tree)/\(part)", mode: 0o755)
+        }
         try host("cp", "/bin/busybox", "\(tree)/bin/busybox")
         try host("chroot", tree, "/bin/busybox", "--install", "-s", "/bin")
-        try write("root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/data:/bin/sh\n", "\(tree)/etc/passwd")
+        try write(
+            "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/data:/bin/sh\n", "\(tree)/etc/passwd")
         try write("root:x:0:\nalice:x:1001:\nstaff:x:50:alice\n", "\(tree)/etc/group")
         try write("hello from the image\n", "\(tree)/etc/motd")
         if extraBytes > 0 {
-            try host("dd", "if=/dev/urandom", "of=\(tree)/data/noise", "bs=4096", "count=\(extraBytes / 4096)", "status=none")
+            try host(
+                "dd", "if=/dev/urandom", "of=\(tree)/data/noise", "bs=4096", "count=\(extraBytes / 4096)",
+                "status=none")
         }
         let tar = "\(directory)/\(name).tar"
         try host("tar", "-C", tree, "--numeric-owner", "--owner=0", "--group=0", "-cf", tar, ".")
@@ -42,8 +47,10 @@ extension Machine {
         try host("cp", "-a", "\(directory)/tree-\(name)/.", bundle + "/rootfs/")
         try host("umoci", "repack", "--image", layout + ":latest", bundle)
         try host(
-            "umoci", "config", "--image", layout + ":latest", "--config.entrypoint", "/bin/echo", "--config.cmd", "from",
-            "--config.cmd", "config", "--config.env", "COLOR=green", "--config.user", "alice", "--config.workingdir", "/data")
+            "umoci", "config", "--image", layout + ":latest", "--config.entrypoint", "/bin/echo",
+            "--config.cmd", "from",
+            "--config.cmd", "config", "--config.env", "COLOR=green", "--config.user", "alice",
+            "--config.workingdir", "/data")
         return "oci:\(layout):latest"
     }
 

@@ -49,7 +49,8 @@ struct ImportTests {
         #expect(try machine.succeed("run", "--rm", "team/app:1.0") == "from config\n")
         #expect(try machine.succeed("run", "--rm", "team/app:1.0", "other") == "other\n")
         let words = "$COLOR $(id -u):$(id -g) $(pwd)"
-        let output = try machine.succeed("run", "--rm", "--entrypoint", "/bin/sh", "team/app:1.0", "-c", "echo \(words)")
+        let output = try machine.succeed(
+            "run", "--rm", "--entrypoint", "/bin/sh", "team/app:1.0", "-c", "echo \(words)")
         #expect(output == "green 1000:1001 /data\n")
     }
 
@@ -71,7 +72,8 @@ struct ImportTests {
         let tar = try machine.makeRootTar(extraBytes: 512 << 20)
         try machine.succeed("daemon")
         let result = try Subprocess.run([
-            "timeout", "-s", "INT", "0.5", "env", "SLACKER_ROOT=\(machine.root)", "SLACKER_RUN=\(machine.run)",
+            "timeout", "-s", "INT", "0.5", "env", "SLACKER_ROOT=\(machine.root)",
+            "SLACKER_RUN=\(machine.run)",
             Machine.program, "import", "rootfs:" + tar, "big",
         ])
         #expect(result.status == 124)

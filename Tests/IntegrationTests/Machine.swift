@@ -4,8 +4,9 @@ import Base
 import Glibc
 import Testing
 
-/// A daemon's two directories, and the built `slacker` to work on them. Everything goes in the end, whatever the
-/// test did: daemon, containers, mounts, loop devices, files.
+/// A daemon's two directories, and the built `slacker` to work on them.
+///
+/// Everything goes in the end, whatever the test did: daemon, containers, mounts, loop devices, files.
 final class Machine {
     let directory: String
     let root: String
@@ -52,7 +53,8 @@ final class Machine {
         _ arguments: [String], environment: [String] = [], seconds: Int = 60
     ) throws -> Subprocess.Result {
         try Subprocess.run(
-            ["timeout", "-k", "5", "\(seconds)", "env", "SLACKER_ROOT=\(root)", "SLACKER_RUN=\(run)"] + environment
+            ["timeout", "-k", "5", "\(seconds)", "env", "SLACKER_ROOT=\(root)", "SLACKER_RUN=\(run)"]
+                + environment
                 + [Self.program] + arguments)
     }
 
@@ -83,7 +85,8 @@ final class Machine {
 
     /// The daemon's process, while one runs.
     var daemon: Int32? {
-        guard let result = try? Subprocess.run(["pgrep", "-f", "--", "--run \(run) daemon --foreground"]) else {
+        guard let result = try? Subprocess.run(["pgrep", "-f", "--", "--run \(run) daemon --foreground"])
+        else {
             return nil
         }
         return result.output.split(separator: "\n").first.flatMap { Int32($0) }

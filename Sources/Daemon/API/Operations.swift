@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Something that lasts: started by one request, watched by further ones, cancelled by DELETE or by nobody asking.
+/// Something that lasts: started by one request, watched by further ones, cancelled by DELETE or by nobody
+/// asking.
 public struct OperationInfo: Codable, Equatable, Sendable {
     public enum State: String, Codable, Sendable {
         case running, succeeded, failed

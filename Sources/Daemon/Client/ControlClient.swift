@@ -23,7 +23,8 @@ public final class ControlClient {
         _ places: Places, expectedRoot: String?, startDaemon: (() throws(Failure) -> Void)?
     ) throws(Failure) {
         self.places = places
-        headers = [("Content-Type", "application/json")] + (expectedRoot.map { [(Self.rootHeader, $0)] } ?? [])
+        headers =
+            [("Content-Type", "application/json")] + (expectedRoot.map { [(Self.rootHeader, $0)] } ?? [])
         self.startDaemon = startDaemon
         do throws(HTTPError) { session = try Session() } catch { throw Failure(.unavailable, "\(error)") }
     }
@@ -64,7 +65,8 @@ public final class ControlClient {
         _ method: String, _ path: String, body: [UInt8]?, onBody: ((UnsafeRawBufferPointer) -> Bool)? = nil
     ) throws(Failure) -> Response {
         let request = Request(
-            method, "http://slacker/\(Version.api)/\(path)", headers: headers, body: body, unixSocketPath: places.socket)
+            method, "http://slacker/\(Version.api)/\(path)", headers: headers, body: body,
+            unixSocketPath: places.socket)
         var response: Response
         do throws(HTTPError) {
             response = try session.perform(request, onBody: onBody)

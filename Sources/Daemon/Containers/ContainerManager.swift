@@ -5,10 +5,10 @@ import Glibc
 import Mounts
 import Volumes
 
-/// Makes containers ready for the OCI runtime, and takes away what they leave. The runtime itself is run by the
-/// client, as its child, so that terminal and standard streams are the client's own.
+/// Makes containers ready for the OCI runtime, and takes away what they leave.
 ///
-/// Blocks; for plain threads.
+/// The runtime itself is run by the client, as its child, so that terminal and standard streams are the client's
+/// own. Blocks; for plain threads.
 final class ContainerManager: Sendable {
     private let mounts: MountManager
     private let places: Places
@@ -30,12 +30,16 @@ final class ContainerManager: Sendable {
         containers.withLock { $0.values.map(\.info).sorted { $0.id < $1.id } }
     }
 
-    /// Clones or shares the image, mounts it and writes the bundle. Nothing is left when a step fails.
+    /// Clones or shares the image, mounts it and writes the bundle.
+    ///
+    /// Nothing is left when a step fails.
     func create(_ request: ContainerRequest) throws(Failure) -> ContainerInfo {
         var clock = StepClock()
         let options = try Self.options(request)
         let image: ImageRecord
-        do throws(VolumeError) { image = try mounts.store.image(named: request.image) } catch { throw Failure(error) }
+        do throws(VolumeError) { image = try mounts.store.image(named: request.image) } catch {
+            throw Failure(error)
+        }
         let id = request.name ?? Self.freshID()
         do throws(VolumeError) { try Names.checkVolume(id) } catch { throw Failure(error) }
         return try mounts.locks.with(["directory:container:" + id]) { () throws(Failure) in
@@ -58,7 +62,8 @@ final class ContainerManager: Sendable {
     func release(_ id: String) throws(Failure) {
         try mounts.locks.with(["directory:container:" + id]) { () throws(Failure) in
             guard let container = containers.withLock({ $0[id] }) else {
-                throw Failure(.notFound, "container '\(id)': not known; 'slacker status' lists those that run")
+                throw Failure(
+                    .notFound, "container '\(id)': not known; 'slacker status' lists those that run")
             }
             if Directories.exists("\(places.runtime)/\(id)/state.json"), container.client.isAlive == false {
                 try? Self.deleteForcibly(id, places)
@@ -137,7 +142,8 @@ final class ContainerManager: Sendable {
         if request.readOnly {
             let shared = try mounts.acquireShared(image)
             clock.step("share")
-            return Root(directory: shared.directory, job: nil, volume: nil, device: shared.device) { [mounts] in
+            return Root(directory: shared.directory, job: nil, volume: nil, device: shared.device) {
+                [mounts] in
                 try? mounts.releaseShared(image.id)
             }
         }
@@ -166,7 +172,8 @@ final class ContainerManager: Sendable {
         guard let size = request.sizeBytes else { return }
         do throws(Failure) {
             guard size % 4096 == 0, size >= 1 << 20, size < 1 << 44 else {
-                throw Failure(.invalid, "size \(size): not between 1 MiB and 16 TiB in whole blocks; choose another")
+                throw Failure(
+                    .invalid, "size \(size): not between 1 MiB and 16 TiB in whole blocks; choose another")
             }
             try Child.run(.resize(file: mounts.file(ofVolume: request.volume), sizeBytes: size))
         } catch {
@@ -189,7 +196,9 @@ final class ContainerManager: Sendable {
         }
         options.network = network
         do throws(MountsError) {
-            for volume in request.volumes { options.mounts.append(try BundleOptions.HostMount(parsing: volume)) }
+            for volume in request.volumes {
+                options.mounts.append(try BundleOptions.HostMount(parsing: volume))
+            }
         } catch {
             throw Failure(error)
         }

@@ -8,7 +8,9 @@ import OCI
 import Volumes
 
 extension Driver {
-    /// Begins an import. What can be told at once is told at once; the rest happens on a thread of its own.
+    /// Begins an import.
+    ///
+    /// What can be told at once is told at once; the rest happens on a thread of its own.
     func startImport(_ request: ImportRequest) throws(Failure) -> OperationInfo {
         let source: ImageSource
         var platform: Platform?

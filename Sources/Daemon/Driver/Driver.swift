@@ -4,7 +4,9 @@ import Base
 import Glibc
 import Volumes
 
-/// Everything that the daemon does for its clients, apart from how they ask. Blocks; for plain threads.
+/// Everything that the daemon does for its clients, apart from how they ask.
+///
+/// Blocks; for plain threads.
 final class Driver: Sendable {
     let places: Places
     let store: VolumeStore
@@ -49,7 +51,8 @@ final class Driver: Sendable {
         mounts.forgetForeignUnmounts()
         mounts.releaseLingering()
         if let user = mounts.list().first(where: { $0.name == name }) {
-            let place = user.container.map { "the root of container '\($0)'" } ?? "mounted at \(user.directory)"
+            let place =
+                user.container.map { "the root of container '\($0)'" } ?? "mounted at \(user.directory)"
             throw Failure(.inUse, "\(user.kind) '\(name)': in use as \(place); end that first")
         }
         do throws(VolumeError) { try store.remove(name) } catch { throw Failure(error) }
@@ -60,7 +63,8 @@ final class Driver: Sendable {
         return UsageInfo(
             images: usage.images.map {
                 .init(
-                    name: $0.name, sizeBytes: $0.logicalBytes, dataBytes: $0.dataBytes, uniqueBytes: $0.uniqueBytes,
+                    name: $0.name, sizeBytes: $0.logicalBytes, dataBytes: $0.dataBytes,
+                    uniqueBytes: $0.uniqueBytes,
                     sharedBytes: $0.sharedBytes)
             },
             volumes: usage.volumes.map {

@@ -6,8 +6,8 @@ import Glibc
 
 /// The daemon's side of an `InternalRequest`: a child process of this program that does one thing.
 ///
-/// Blocks the calling thread, which must be a plain one. Every wait has a limit, after which the child is killed:
-/// whatever happens to a mount, the daemon itself goes on.
+/// Blocks the calling thread, which must be a plain one. Every wait has a limit, after which the child is
+/// killed: whatever happens to a mount, the daemon itself goes on.
 final class Child {
     private let process: Int32
     /// Write end of the child's standard input; -1 once closed.
@@ -17,7 +17,9 @@ final class Child {
     private var buffered: [UInt8] = []
     private var isReaped = false
 
-    /// Seconds that one action may take. A flush at unmount is the longest of them.
+    /// Seconds that one action may take.
+    ///
+    /// A flush at unmount is the longest of them.
     static let limitSeconds = 120.0
 
     /// Does a request from start to end.
@@ -77,10 +79,14 @@ final class Child {
             var waiting = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
             let milliseconds = max(0, deadline.seconds(since: .now) * 1000)
             let ready = retrying { poll(&waiting, 1, Int32(milliseconds)) }
-            if ready == 0 { throw Failure(.failed, "slacker internal: no answer in time; see the daemon's log") }
+            if ready == 0 {
+                throw Failure(.failed, "slacker internal: no answer in time; see the daemon's log")
+            }
             var piece = [UInt8](repeating: 0, count: 65536)
             let count = retrying { read(output, &piece, piece.count) }
-            if count <= 0 { throw Failure(.failed, "slacker internal: ended without an answer; see the daemon's log") }
+            if count <= 0 {
+                throw Failure(.failed, "slacker internal: ended without an answer; see the daemon's log")
+            }
             buffered.append(contentsOf: piece[..<count])
         }
     }

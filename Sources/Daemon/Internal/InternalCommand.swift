@@ -6,7 +6,9 @@ import Glibc
 import Mounts
 import OCI
 
-/// The child's side: does one `InternalRequest` and answers. Runs as root in a process of its own.
+/// The child's side: does one `InternalRequest` and answers.
+///
+/// Runs as root in a process of its own.
 public enum InternalCommand {
     /// Seconds for which a frozen file system may hold up its writers.
     static let freezeGuardSeconds = 10.0
@@ -50,7 +52,8 @@ public enum InternalCommand {
     }
 
     /// Nothing stays mounted when the bundle cannot be written.
-    private static func prepare(_ job: MountJob?, _ bundle: BundleJob, _ answer: inout InternalAnswer) throws {
+    private static func prepare(_ job: MountJob?, _ bundle: BundleJob, _ answer: inout InternalAnswer) throws
+    {
         let start = MonotonicTime.now
         if let job {
             try Directories.create(job.directory)
@@ -72,11 +75,13 @@ public enum InternalCommand {
     private static func write(_ job: BundleJob) throws {
         try Directories.create(job.directory)
         let bytes = Array(job.configuration.utf8)
-        let configuration = bytes.isEmpty
+        let configuration =
+            bytes.isEmpty
             ? ImageConfiguration(platform: .host)
             : try ImageConfiguration(parsing: bytes, name: job.identifier)
         let bundle = try Bundle(
-            directory: job.directory, root: job.root, identifier: job.identifier, configuration: configuration,
+            directory: job.directory, root: job.root, identifier: job.identifier,
+            configuration: configuration,
             options: job.options)
         try bundle.write()
     }
@@ -97,8 +102,8 @@ public enum InternalCommand {
         if job.remove { try Directories.removeEmpty(job.directory) }
     }
 
-    /// Tells the daemon with a line of its own that the file system stands still, and thaws when standard input
-    /// ends: that happens too when the daemon dies.
+    /// Tells the daemon with a line of its own that the file system stands still, and thaws when standard
+    /// input ends: that happens too when the daemon dies.
     private static func freeze(_ directory: String) throws {
         // The bulk is flushed while writers may go on; the freeze has little left to do.
         let place = try OwnedFD(open: directory, O_RDONLY | O_DIRECTORY)
@@ -134,7 +139,9 @@ public enum InternalCommand {
         line.append(UInt8(ascii: "\n"))
         var done = 0
         while done < line.count {
-            let count = line[done...].withUnsafeBytes { bytes in retrying { Glibc.write(1, bytes.baseAddress, bytes.count) } }
+            let count = line[done...].withUnsafeBytes { bytes in
+                retrying { Glibc.write(1, bytes.baseAddress, bytes.count) }
+            }
             if count < 0 { return }
             done += count
         }

@@ -5,8 +5,10 @@ import CLinux
 import Glibc
 import Mounts
 
-/// Takes away what a daemon that was killed left below its run directory: containers, mounts, loop devices, the
-/// dead FUSE mount, bundles. Works on tables of the kernel only; nothing below a dead mount is looked at.
+/// Takes away what a daemon that was killed left below its run directory: containers, mounts, loop devices,
+/// the dead FUSE mount, bundles.
+///
+/// Works on tables of the kernel only; nothing below a dead mount is looked at.
 enum Leftovers {
     /// - Returns: one line for each thing that was found, for the log.
     static func clean(run: String) -> [String] {

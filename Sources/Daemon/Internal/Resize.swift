@@ -17,7 +17,8 @@ enum Resize {
         do throws(SystemError) {
             result = try Subprocess.run(["resize2fs", "-f", path, "\(sizeBytes / 1024)K"])
         } catch {
-            throw Failure(.unavailable, "resize2fs: cannot be run (\(error.reason)); install the package e2fsprogs")
+            throw Failure(
+                .unavailable, "resize2fs: cannot be run (\(error.reason)); install the package e2fsprogs")
         }
         if !result.succeeded {
             throw Failure(.invalid, "size \(sizeBytes): \(reason(result.errors)); choose another size")

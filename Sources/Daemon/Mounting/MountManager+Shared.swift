@@ -60,8 +60,10 @@ extension MountManager {
         try? store.setInUse(name, nil)
     }
 
-    /// Ends the hold on a volume that is unmounted here. Another mount namespace, of a process that a container
-    /// left behind, may keep the file system alive: then it ends when that process does.
+    /// Ends the hold on a volume that is unmounted here.
+    ///
+    /// Another mount namespace, of a process that a container left behind, may keep the file system alive:
+    /// then it ends when that process does.
     func releaseVolume(_ name: String, device: String, remove: Bool) throws(Failure) {
         let file = file(ofVolume: name)
         if isAttached(device, file) {

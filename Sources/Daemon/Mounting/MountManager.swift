@@ -7,8 +7,8 @@ import Volumes
 
 /// Knows who has mounted what, and has children mount and unmount it.
 ///
-/// One image has at most one file system mounted, under the run directory; every asker gets a bind mount of it, so
-/// all share the kernel's page cache. A volume is mounted once at most. Blocks; for plain threads.
+/// One image has at most one file system mounted, under the run directory; every asker gets a bind mount of
+/// it, so all share the kernel's page cache. A volume is mounted once at most. Blocks; for plain threads.
 final class MountManager: Sendable {
     let places: Places
     let store: VolumeStore
@@ -68,7 +68,9 @@ final class MountManager: Sendable {
             }
             if store.kind(of: request.name) == .image {
                 let image: ImageRecord
-                do throws(VolumeError) { image = try store.image(named: request.name) } catch { throw Failure(error) }
+                do throws(VolumeError) { image = try store.image(named: request.name) } catch {
+                    throw Failure(error)
+                }
                 return try mountImage(image, request.directory)
             }
             return try mountVolume(request.name, request.directory, readOnly: request.readOnly)
@@ -79,7 +81,8 @@ final class MountManager: Sendable {
     func unmount(_ directory: String) throws(Failure) {
         try locks.with(["directory:" + directory]) { () throws(Failure) in
             guard let info = state.withLock({ $0.mounts[directory]?.info }) else {
-                throw Failure(.notFound, "\(directory): not a mount of this daemon; 'slacker status' lists them")
+                throw Failure(
+                    .notFound, "\(directory): not a mount of this daemon; 'slacker status' lists them")
             }
             if let container = info.container {
                 throw Failure(.inUse, "\(directory): the root of container '\(container)'; stop that first")
@@ -99,7 +102,8 @@ final class MountManager: Sendable {
         }
     }
 
-    /// Somebody may have called umount(8) behind the daemon's back: what the kernel's table lacks is forgotten.
+    /// Somebody may have called umount(8) behind the daemon's back: what the kernel's table lacks is
+    /// forgotten.
     func forgetForeignUnmounts() {
         guard let table = try? MountTable.current() else { return }
         let present = Set(table.entries.map(\.directory))
@@ -108,7 +112,9 @@ final class MountManager: Sendable {
         }
     }
 
-    /// Takes everything out of sight, at the daemon's end. What is busy is flushed and ends with its users.
+    /// Takes everything out of sight, at the daemon's end.
+    ///
+    /// What is busy is flushed and ends with its users.
     func detachAll() -> [Failure] {
         let (records, shared) = state.withLock { (Array($0.mounts.values), Array($0.shared.values)) }
         // A read-only container has no mount of its own: its root is the image's.

@@ -4,8 +4,10 @@ import Base
 import Volumes
 
 extension MountManager {
-    /// Makes an image of a volume as it is now. A mounted volume's file system is held still for the moment that
-    /// takes, by a child that lets it go when its standard input ends: also when this daemon dies meanwhile.
+    /// Makes an image of a volume as it is now.
+    ///
+    /// A mounted volume's file system is held still for the moment that takes, by a child that lets it go
+    /// when its standard input ends: also when this daemon dies meanwhile.
     func snapshot(_ request: SnapshotRequest) throws(Failure) -> ImageRecord {
         try locks.with(["volume:" + request.volume]) { () throws(Failure) in
             guard let directory = mountPoint(ofVolume: request.volume) else {

@@ -28,7 +28,9 @@ final class Operation: Sendable {
     /// True once the work is to stop: a client cancelled it, or none has asked for long.
     var isCancelled: Bool {
         state.withLock { state in
-            if MonotonicTime.now.seconds(since: state.asked) > Self.patienceSeconds { state.isCancelled = true }
+            if MonotonicTime.now.seconds(since: state.asked) > Self.patienceSeconds {
+                state.isCancelled = true
+            }
             return state.isCancelled
         }
     }
@@ -48,7 +50,8 @@ final class Operation: Sendable {
     /// The state now, without counting as a question.
     var info: OperationInfo { state.withLock { $0.info } }
 
-    /// Waits until the operation has ended or the time is over; at most a few seconds, so that clients ask on.
+    /// Waits until the operation has ended or the time is over; at most a few seconds, so that clients ask
+    /// on.
     func wait(milliseconds: Int) -> OperationInfo {
         let limit = MonotonicTime.now.advanced(bySeconds: Double(min(max(0, milliseconds), 5000)) / 1000)
         state.withLock { $0.asked = .now }

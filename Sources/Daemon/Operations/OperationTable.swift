@@ -9,7 +9,9 @@ final class OperationTable: Sendable {
     /// Operations that may run at the same time; each is a thread and an import's buffers.
     static let limit = 16
 
-    /// Runs the body on a thread of its own. What it throws becomes the operation's failure.
+    /// Runs the body on a thread of its own.
+    ///
+    /// What it throws becomes the operation's failure.
     func start(_ body: @escaping @Sendable (Operation) throws -> Void) throws(Failure) -> Operation {
         let operation = Operation(id: "o" + String(UInt64.random(in: 0...UInt64.max), radix: 36))
         try operations.withLock { (all) throws(Failure) in
@@ -31,7 +33,8 @@ final class OperationTable: Sendable {
 
     func operation(_ id: String) throws(Failure) -> Operation {
         guard let operation = operations.withLock({ $0[id] }) else {
-            throw Failure(.notFound, "operation \(id): not known; it ended long ago or the daemon was restarted")
+            throw Failure(
+                .notFound, "operation \(id): not known; it ended long ago or the daemon was restarted")
         }
         return operation
     }

@@ -29,7 +29,9 @@ struct ControlServer: Sendable {
         server = HTTPServer(config: configuration, handler: Handler(router: router))
     }
 
-    /// Listens; returns once connections are taken. The daemon's lock is held, so an old socket is a dead one's.
+    /// Listens; returns once connections are taken.
+    ///
+    /// The daemon's lock is held, so an old socket is a dead one's.
     func start() async throws(Failure) {
         unlink(path)
         let (server, path) = (server, path)
@@ -86,7 +88,8 @@ struct ControlServer: Sendable {
             for try await piece in request.bodySequence {
                 bytes.append(contentsOf: piece)
                 if bytes.count > bodyLimitBytes {
-                    throw Failure(.tooLarge, "request: more than \(bodyLimitBytes) bytes; the API takes no more")
+                    throw Failure(
+                        .tooLarge, "request: more than \(bodyLimitBytes) bytes; the API takes no more")
                 }
             }
             return bytes
@@ -100,7 +103,8 @@ struct ControlServer: Sendable {
             case .lines(let file):
                 let body = HTTPBodySequence(
                     from: TemporaryFileBytes(file: file), count: file.count, suggestedBufferSize: 1 << 18)
-                return HTTPResponse(statusCode: .ok, headers: [.contentType: "application/x-ndjson"], body: body)
+                return HTTPResponse(
+                    statusCode: .ok, headers: [.contentType: "application/x-ndjson"], body: body)
             }
         }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The routes of the control API: which call does what. Blocks; for plain threads.
+/// The routes of the control API: which call does what.
+///
+/// Blocks; for plain threads.
 struct Router: Sendable {
     let driver: Driver
 
@@ -14,7 +16,8 @@ struct Router: Sendable {
         case ("GET", "mounts", 1): return try .value(driver.mounts.list())
         case ("GET", "containers", 1): return try .value(driver.containers.list())
         case ("GET", "names", 2): return try .value(driver.inspect(call.path[1]))
-        case ("GET", "names", 3) where call.path[2] == "files": return .lines(try driver.files(of: call.path[1]))
+        case ("GET", "names", 3) where call.path[2] == "files":
+            return .lines(try driver.files(of: call.path[1]))
         case ("DELETE", "names", 2):
             try driver.remove(call.path[1])
             return try .value(Done())

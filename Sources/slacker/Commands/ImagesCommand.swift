@@ -18,7 +18,8 @@ struct ImagesCommand: ParsableCommand {
             ["NAME", "DIGEST", "CREATED", "SIZE", "DATA"],
             images.map { image in
                 [
-                    image.name, image.broken.map { "damaged: \($0)" } ?? Self.short(image.digest), image.created,
+                    image.name, image.broken.map { "damaged: \($0)" } ?? Self.short(image.digest),
+                    image.created,
                     Size.text(image.sizeBytes), image.dataBytes.map(Size.text) ?? "-",
                 ]
             })

@@ -41,7 +41,8 @@ struct ImportCommand: ParsableCommand {
                 Output.error("\(name): import cancelled")
                 throw ExitStatus(code: 128 + signal)
             }
-            operation = try client.call("GET", "operations/\(id)?wait_ms=\(Self.waitMs)", as: OperationInfo.self)
+            operation = try client.call(
+                "GET", "operations/\(id)?wait_ms=\(Self.waitMs)", as: OperationInfo.self)
             bar.show(operation)
         }
         bar.clear()

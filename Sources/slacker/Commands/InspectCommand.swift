@@ -47,11 +47,14 @@ struct InspectCommand: ParsableCommand {
     private func show(_ inspection: Inspection) {
         let configuration = inspection.configuration
         Output.fields([
-            (inspection.kind, inspection.name), ("digest", inspection.digest), ("parent", inspection.parentDigest),
+            (inspection.kind, inspection.name), ("digest", inspection.digest),
+            ("parent", inspection.parentDigest),
             ("created", inspection.created), ("source", inspection.source.isEmpty ? nil : inspection.source),
             ("size", Size.text(inspection.sizeBytes)), ("data", inspection.dataBytes.map(Size.text)),
-            ("unique", inspection.uniqueBytes.map(Size.text)), ("shared", inspection.sharedBytes.map(Size.text)),
-            ("chunks", inspection.chunkCount.map { "\($0)" }), ("changed", inspection.dirtyBytes.map(Size.text)),
+            ("unique", inspection.uniqueBytes.map(Size.text)),
+            ("shared", inspection.sharedBytes.map(Size.text)),
+            ("chunks", inspection.chunkCount.map { "\($0)" }),
+            ("changed", inspection.dirtyBytes.map(Size.text)),
             ("platform", configuration.platform), ("entrypoint", Self.words(configuration.entrypoint)),
             ("command", Self.words(configuration.command)),
             ("user", configuration.user.isEmpty ? nil : configuration.user),
@@ -71,7 +74,8 @@ struct InspectCommand: ParsableCommand {
     private static func words(_ words: [String]) -> String? {
         if words.isEmpty { return nil }
         return words.map { word in
-            let isPlain = !word.isEmpty && word.allSatisfy { $0.isLetter || $0.isNumber || "-_./:=,+@%".contains($0) }
+            let isPlain =
+                !word.isEmpty && word.allSatisfy { $0.isLetter || $0.isNumber || "-_./:=,+@%".contains($0) }
             return isPlain ? word : "'\(Printable.text(word))'"
         }.joined(separator: " ")
     }
@@ -83,7 +87,11 @@ enum Printable {
         var result = ""
         for scalar in text.unicodeScalars {
             let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            if isControl { result += scalar.escaped(asASCII: true) } else { result.unicodeScalars.append(scalar) }
+            if isControl {
+                result += scalar.escaped(asASCII: true)
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
         }
         return result
     }
@@ -104,7 +112,9 @@ enum FileLine {
             0o040000: "d", 0o120000: "l", 0o020000: "c", 0o060000: "b", 0o010000: "p", 0o140000: "s",
         ]
         var text = String(kinds[mode & 0o170000] ?? "-")
-        for (shift, special, set) in [(UInt32(6), UInt32(0o4000), "sS"), (3, 0o2000, "sS"), (0, 0o1000, "tT")] {
+        for (shift, special, set) in [
+            (UInt32(6), UInt32(0o4000), "sS"), (3, 0o2000, "sS"), (0, 0o1000, "tT"),
+        ] {
             let bits = mode >> shift & 7
             text += bits & 4 != 0 ? "r" : "-"
             text += bits & 2 != 0 ? "w" : "-"

@@ -11,13 +11,14 @@ struct RunCommand: ParsableCommand {
         commandName: "run", abstract: "Run a command in a new container.",
         discussion: """
             The container's root is a clone of IMAGE, a volume with the container's name. All after IMAGE is \
-            the command, untouched. The exit status is the container's; 127 and 126 mean that its command was \
-            not found or could not be run.
+            the command, untouched. The exit status is the container's; 127 and 126 mean that its command \
+            was not found or could not be run.
             """)
 
     @OptionGroup var global: GlobalOptions
 
-    @Option(name: [.customShort("v"), .long], help: "SOURCE:TARGET[:ro], a file or directory of this machine.")
+    @Option(
+        name: [.customShort("v"), .long], help: "SOURCE:TARGET[:ro], a file or directory of this machine.")
     var volume: [String] = []
 
     @Option(name: [.customShort("e"), .long], help: "NAME=VALUE, or NAME for the value it has here.")
@@ -72,7 +73,9 @@ struct RunCommand: ParsableCommand {
                 throw ValidationError("\(error)")
             }
         }
-        if readOnly, size != nil { throw ValidationError("--size: a --read-only container has no volume of its own") }
+        if readOnly, size != nil {
+            throw ValidationError("--size: a --read-only container has no volume of its own")
+        }
         if tty, isatty(0) == 0 { throw ValidationError("-t: standard input is not a terminal; leave -t out") }
     }
 
@@ -127,7 +130,9 @@ struct RunCommand: ParsableCommand {
 
     /// Sources may be relative to here; the daemon's working directory is another one.
     private static func absoluteSource(_ text: String) -> String {
-        guard text.hasPrefix("./") || text.hasPrefix("../") || text == "." || text.hasPrefix(".:") else { return text }
+        guard text.hasPrefix("./") || text.hasPrefix("../") || text == "." || text.hasPrefix(".:") else {
+            return text
+        }
         return Paths.absolute(text)
     }
 

@@ -16,7 +16,8 @@ struct StatusCommand: ParsableCommand {
         let status = try global.connect().call("GET", "status", as: StatusInfo.self)
         if json { return try Output.json(status) }
         Output.fields([
-            ("version", status.version), ("process", "\(status.process)"), ("root", status.root), ("run", status.run),
+            ("version", status.version), ("process", "\(status.process)"), ("root", status.root),
+            ("run", status.run),
             ("up", "\(Int(status.uptimeSeconds)) s"), ("memory", Size.text(status.residentBytes)),
             ("images", "\(status.images)"), ("volumes", "\(status.volumes)"),
             ("imports", "\(status.operations.count) running"),
@@ -30,7 +31,8 @@ struct StatusCommand: ParsableCommand {
         if !status.containers.isEmpty {
             Output.print("")
             Output.table(
-                ["CONTAINER", "IMAGE", "VOLUME"], status.containers.map { [$0.id, $0.image, $0.volume ?? "-"] })
+                ["CONTAINER", "IMAGE", "VOLUME"],
+                status.containers.map { [$0.id, $0.image, $0.volume ?? "-"] })
         }
     }
 }

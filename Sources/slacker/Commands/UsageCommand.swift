@@ -19,7 +19,8 @@ struct UsageCommand: ParsableCommand {
             ["IMAGE", "SIZE", "DATA", "UNIQUE", "SHARED"],
             usage.images.map { image in
                 [
-                    image.name, Size.text(image.sizeBytes), Size.text(image.dataBytes), Size.text(image.uniqueBytes),
+                    image.name, Size.text(image.sizeBytes), Size.text(image.dataBytes),
+                    Size.text(image.uniqueBytes),
                     Size.text(image.sharedBytes),
                 ]
             })
@@ -36,7 +37,10 @@ struct UsageCommand: ParsableCommand {
         Output.fields([
             ("chunks", "\(usage.chunkCount)"),
             ("data of all images", Size.text(usage.referencedBytes)),
-            ("stored once", "\(Size.text(usage.chunkBytes)) (\(Size.text(usage.chunkAllocatedBytes)) on disk)"),
+            (
+                "stored once",
+                "\(Size.text(usage.chunkBytes)) (\(Size.text(usage.chunkAllocatedBytes)) on disk)"
+            ),
             ("changed in volumes", Size.text(usage.deltaAllocatedBytes) + " on disk"),
         ])
     }

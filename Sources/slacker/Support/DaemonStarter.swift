@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
-import Daemon
 import CLinux
+import Daemon
 import Glibc
 
 /// Starts a daemon in the background and waits until it serves.
@@ -16,7 +16,9 @@ struct DaemonStarter {
         self.places = places
     }
 
-    /// Returns once a daemon listens. Another client may have started one at the same moment: then that one serves.
+    /// Returns once a daemon listens.
+    ///
+    /// Another client may have started one at the same moment: then that one serves.
     func start() throws(Failure) {
         let reader: OwnedFD
         do throws(SystemError) { reader = try spawn() } catch {
@@ -40,7 +42,8 @@ struct DaemonStarter {
         let reader = OwnedFD(taking: ends[0])
         let writer = OwnedFD(taking: ends[1])
         let arguments = [
-            "/proc/self/exe", "--root", places.root, "--run", places.run, "daemon", "--foreground", "--ready-fd", "3",
+            "/proc/self/exe", "--root", places.root, "--run", places.run, "daemon", "--foreground",
+            "--ready-fd", "3",
         ]
         _ = try Subprocess.spawn(
             arguments, output: log.raw, errors: log.raw, extra: [writer.raw], newSession: true)
@@ -55,7 +58,8 @@ struct DaemonStarter {
             var waiting = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
             let left = Int32(max(0, deadline.seconds(since: .now) * 1000))
             if retrying({ poll(&waiting, 1, left) }) == 0 {
-                throw Failure(.failed, "daemon: not ready after \(Int(Self.limitSeconds)) s; its log is \(places.log)")
+                throw Failure(
+                    .failed, "daemon: not ready after \(Int(Self.limitSeconds)) s; its log is \(places.log)")
             }
             let count = retrying { read(reader, &buffer, buffer.count) }
             if count <= 0 { break }
@@ -74,6 +78,7 @@ struct DaemonStarter {
             }
             usleep(20_000)
         }
-        throw Failure(.failed, "\(places.run): another daemon holds it but does not answer; its log is \(places.log)")
+        throw Failure(
+            .failed, "\(places.run): another daemon holds it but does not answer; its log is \(places.log)")
     }
 }

@@ -88,7 +88,8 @@ enum Paths {
         guard let name = trimmed.split(separator: "/").last, name != ".", name != ".." else {
             return try directory(path)
         }
-        let parent = try directory(absolute(trimmed).split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/")
+        let parent = try directory(
+            absolute(trimmed).split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/")
         return (parent == "/" ? "" : parent) + "/" + name
     }
 }

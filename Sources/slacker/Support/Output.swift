@@ -38,7 +38,8 @@ enum Output {
         }
         let lines = ([headings] + rows).map { row in
             row.enumerated().map { column, cell in
-                column == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
+                column == row.count - 1
+                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
             }.joined(separator: "  ")
         }
         print(lines.joined(separator: "\n"))

@@ -14,7 +14,8 @@ struct ProgressBar {
 
     mutating func show(_ operation: OperationInfo) {
         guard isShown, operation.state == .running else { return }
-        let line = Self.line(operation, seconds: MonotonicTime.now.seconds(since: started), columns: Self.columns())
+        let line = Self.line(
+            operation, seconds: MonotonicTime.now.seconds(since: started), columns: Self.columns())
         let padding = String(repeating: " ", count: max(0, lastLength - line.count))
         Output.write("\r" + line + padding, to: 2)
         lastLength = line.count
@@ -32,13 +33,15 @@ struct ProgressBar {
         if operation.totalBytes > 0 {
             let share = min(1, Double(operation.doneBytes) / Double(operation.totalBytes))
             let filled = Int(share * Double(barColumns))
-            let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: barColumns - filled)
+            let bar =
+                String(repeating: "=", count: filled) + String(repeating: " ", count: barColumns - filled)
             parts.append("[\(bar)] \(Int(share * 100))%")
             parts.append("\(Size.text(operation.doneBytes)) of \(Size.text(operation.totalBytes))")
             if seconds >= 0.5, operation.doneBytes > 0 {
                 let rate = Double(operation.doneBytes) / seconds
                 parts.append("\(Size.text(UInt64(rate)))/s")
-                parts.append("\(duration(Double(operation.totalBytes - min(operation.doneBytes, operation.totalBytes)) / rate)) left")
+                let leftBytes = operation.totalBytes - min(operation.doneBytes, operation.totalBytes)
+                parts.append("\(duration(Double(leftBytes) / rate)) left")
             }
         }
         parts.append(operation.phase)

@@ -11,7 +11,9 @@ struct RuntimeProcess {
     let runtime: Runtime
     let container: ContainerInfo
 
-    /// Signals that are passed on. The terminal's own keys reach the runtime without our help.
+    /// Signals that are passed on.
+    ///
+    /// The terminal's own keys reach the runtime without our help.
     private static let forwarded = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM]
 
     /// Runs the container to its end and gives its exit status.
@@ -24,7 +26,8 @@ struct RuntimeProcess {
         do throws(SystemError) {
             process = try Subprocess.spawn(arguments, input: passInput ? 0 : nil, output: 1, errors: 2)
         } catch {
-            throw Failure(.unavailable, "\(runtime.path): cannot be run (\(error.reason)); install runc or crun")
+            throw Failure(
+                .unavailable, "\(runtime.path): cannot be run (\(error.reason)); install runc or crun")
         }
         let status = wait(for: process, signals)
         // A runtime that was killed, or met a signal before it handled any, leaves its container behind.
@@ -52,20 +55,22 @@ struct RuntimeProcess {
             }
             var information = siginfo_t()
             let signal = sigwaitinfo(&set, &information)
-            // What the kernel sends for a key of the terminal goes to the whole foreground group, runtime included.
+            // What the kernel sends for a key of the terminal goes to the whole foreground group, runtime
+            // included.
             let isKey = information.si_code == SI_KERNEL
             if signal > 0, signal != SIGCHLD, !isKey { kill(process, signal) }
         }
     }
 
-    /// The status that shells use when a command is not found or cannot be run; runc and crun end with 1 then, and
-    /// have told why on standard error.
+    /// The status that shells use when a command is not found or cannot be run; runc and crun end with 1
+    /// then, and have told why on standard error.
     private func explained(_ status: Int32) -> Int32 {
         guard status == 1, let file = try? File(open: logPath, O_RDONLY),
             let bytes = try? file.read(count: 1 << 16, at: 0)
         else { return status }
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
-            guard let entry = try? JSONDecoder().decode(LogEntry.self, from: Data(line)), entry.level == "error"
+            guard let entry = try? JSONDecoder().decode(LogEntry.self, from: Data(line)),
+                entry.level == "error"
             else { continue }
             if entry.msg.contains("not found") || entry.msg.contains("no such file") { return 127 }
             if entry.msg.contains("permission denied") || entry.msg.contains("exec format") { return 126 }

@@ -24,7 +24,11 @@ enum Size {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         guard let number = UInt64(digits) else { return nil }
         var suffix = text.dropFirst(digits.count).uppercased()
-        if suffix.hasSuffix("IB") { suffix.removeLast(2) } else if suffix.hasSuffix("B") { suffix.removeLast() }
+        if suffix.hasSuffix("IB") {
+            suffix.removeLast(2)
+        } else if suffix.hasSuffix("B") {
+            suffix.removeLast()
+        }
         guard let power = ["", "K", "M", "G", "T"].firstIndex(of: suffix) else { return nil }
         let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (10 * UInt64(power)))
         return overflow || bytes > 1 << 62 ? nil : bytes
