@@ -2,6 +2,7 @@
 
 import Base
 import ChunkStore
+import Glibc
 import Logging
 
 /// The background thread of a store: seals snapshots, collects chunks, and moves the catalog's log along.
@@ -62,10 +63,19 @@ final class Sealer: Sendable {
         }
         let failure = work.wait { work -> VolumeError?? in
             if snapshot.isSealed { return .some(nil) }
-            if let failure = work.failures.values.first { return failure }
+            if let failure = Self.failure(of: snapshot, work) { return failure }
             return work.isStopping ? .some(.catalog("the store is closing; try again")) : nil
         }
         if let failure { throw failure }
+    }
+
+    private static func failure(of snapshot: Snapshot, _ work: Work) -> VolumeError? {
+        var next: Snapshot? = snapshot
+        while let snapshot = next {
+            if let failure = work.failures[snapshot.id] { return failure }
+            next = snapshot.below
+        }
+        return nil
     }
 
     /// Ends the thread; a seal that is under way is given up, and taken up again at the next start.
@@ -86,6 +96,8 @@ final class Sealer: Sendable {
 
     private static func main(_ work: Monitor<Work>, _ registry: Registry) {
         let log = Log.logger("volumes")
+        // On Linux this is the calling thread's alone: readers and writers go first.
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
         while true {
             switch next(work) {
             case .stop: return
@@ -110,6 +122,7 @@ final class Sealer: Sendable {
                 work.mustCollect = true
             }
         } catch {
+            if work.withLock({ $0.isStopping }) { return }
             log.warning("snapshot \(Delta.hex(snapshot.id)) could not be sealed, it is tried again: \(error)")
             work.withLock { work in
                 work.failures[snapshot.id] = error

@@ -108,10 +108,8 @@ func expectEqual(
 ) {
     if found == wanted { return }
     let index = zip(found, wanted).enumerated().first { $1.0 != $1.1 }?.offset
-    Issue.record(
-        "\(what): \(found.count) bytes against \(wanted.count), "
-            + "first difference at \(index ?? -1)",
-        sourceLocation: sourceLocation)
+    let text = "\(what): \(found.count) bytes against \(wanted.count), first difference at \(index ?? -1)"
+    Issue.record(Comment(rawValue: text), sourceLocation: sourceLocation)
 }
 
 func boot(_ number: UInt8) throws -> BootID {
