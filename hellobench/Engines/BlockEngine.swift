@@ -5,7 +5,7 @@ protocol BlockEngine: AnyObject {
     /// As it stands in tables and JSON.
     var name: String { get }
     /// The device to measure a workload on; its data has been read once.
-    func device(for workload: Workload) throws -> String
+    func device(for workload: Workload) throws -> Device
     /// The measurement on the device is over.
     func finish(_ workload: Workload) throws
 }
@@ -20,15 +20,17 @@ struct Setting {
     let cleanup: Cleanup
     /// Everything that a run writes lies below it.
     let directory: String
-    /// Bytes at the start of each device that are measured.
+    /// Bytes of each device that are measured.
     let sizeBytes: UInt64
 
     /// Reads the measured part of a device once, so that what can be in memory is.
-    func warm(_ device: String) throws(BenchError) {
-        let mebibytes = sizeBytes >> 20
+    func warm(_ device: Device) throws(BenchError) {
         try commands.run(
-            ["dd", "if=\(device)", "of=/dev/null", "bs=1M", "count=\(mebibytes)", "iflag=direct"],
-            seconds: 600)
+            [
+                "dd", "if=\(device.path)", "of=/dev/null", "bs=1M", "iflag=direct",
+                "count=\(sizeBytes >> 20)",
+                "skip=\(device.offsetBytes >> 20)",
+            ], seconds: 600)
     }
 
     /// Waits until what was written before is on the disk, so that nobody pays for another one's writes.

@@ -7,26 +7,27 @@ final class QemuEngine: BlockEngine {
     let name = "qemu qcow2"
     private let setting: Setting
     private let base: String
-    private var reading: LoopDevice?
-    private var writing: LoopDevice?
+    private var reading: Device?
+    private var writing: Device?
 
-    init(copyOf source: String, _ setting: Setting) throws {
+    init(copyOf source: String, _ window: Window, _ setting: Setting) throws {
         self.setting = setting
         base = setting.directory + "/base.raw"
-        try LocalEngine.copy(source, to: base, setting)
-        let loop = try export("read")
-        try setting.warm(loop.path)
-        reading = loop
+        try LocalEngine.copy(source, window, to: base, setting)
+        let device = try export("read")
+        reading = device
+        try setting.warm(device)
     }
 
     /// Reads see an overlay that nobody wrote to; writes go to another one, which fills up.
-    func device(for workload: Workload) throws -> String {
-        if !workload.writes { return reading?.path ?? "" }
-        if writing == nil { writing = try export("write") }
-        return writing?.path ?? ""
+    func device(for workload: Workload) throws -> Device {
+        if let ready = workload.writes ? writing : reading { return ready }
+        let device = try export(workload.writes ? "write" : "read")
+        if workload.writes { writing = device } else { reading = device }
+        return device
     }
 
-    private func export(_ name: String) throws -> LoopDevice {
+    private func export(_ name: String) throws -> Device {
         let overlay = "\(setting.directory)/\(name).qcow2"
         let point = "\(setting.directory)/\(name).export"
         let commands = setting.commands
@@ -49,6 +50,7 @@ final class QemuEngine: BlockEngine {
             }
             return Files.isMounted(point)
         }
-        return try LoopDevice(point, directIO: true, commands, setting.cleanup)
+        return Device(
+            path: try LoopDevice(point, directIO: true, commands, setting.cleanup).path, offsetBytes: 0)
     }
 }

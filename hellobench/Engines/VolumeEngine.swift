@@ -14,34 +14,39 @@ final class VolumeEngine: BlockEngine {
     private let daemon: SlackerDaemon
     private let setting: Setting
     private let image: String
-    private var readDevice: LoopDevice?
+    private let offsetBytes: UInt64
+    private let readDevice: LoopDevice
     /// For writes: the one volume with a delta, or the latest clean clone.
     private var writeDevice: LoopDevice?
     private var writeVolume = ""
     private var clones = 0
 
-    init(_ state: State, image: String, _ daemon: SlackerDaemon, _ setting: Setting) throws {
+    init(
+        _ state: State, image: String, _ window: Window, _ daemon: SlackerDaemon, _ setting: Setting
+    ) throws {
         self.state = state
         self.image = image
         self.daemon = daemon
         self.setting = setting
+        offsetBytes = window.offsetBytes
         name = state == .clean ? "slacker clean" : "slacker delta"
-        let loop = try attach(volume: state == .clean ? "clean" : "delta")
-        if state == .delta { try dirty(loop) }
-        try setting.warm(loop.path)
-        readDevice = loop
+        let volume = state == .clean ? "clean" : "delta"
+        readDevice = try Self.attach(volume, image, daemon, setting)
+        if state == .delta { try dirty(readDevice) }
+        try setting.warm(device(readDevice))
     }
 
-    func device(for workload: Workload) throws -> String {
-        if !workload.writes { return readDevice?.path ?? "" }
-        if state == .clean || writeDevice == nil {
-            clones += 1
-            writeVolume = "\(state == .clean ? "fresh" : "written")-\(clones)"
-            let loop = try attach(volume: writeVolume)
-            if state == .delta { try dirty(loop) }
-            writeDevice = loop
-        }
-        return writeDevice?.path ?? ""
+    private func device(_ loop: LoopDevice) -> Device { Device(path: loop.path, offsetBytes: offsetBytes) }
+
+    func device(for workload: Workload) throws -> Device {
+        if !workload.writes { return device(readDevice) }
+        if state == .delta, let loop = writeDevice { return device(loop) }
+        clones += 1
+        writeVolume = "\(state == .clean ? "fresh" : "written")-\(clones)"
+        let loop = try Self.attach(writeVolume, image, daemon, setting)
+        writeDevice = loop
+        if state == .delta { try dirty(loop) }
+        return device(loop)
     }
 
     func finish(_ workload: Workload) throws {
@@ -51,7 +56,9 @@ final class VolumeEngine: BlockEngine {
         try daemon.remove(writeVolume)
     }
 
-    private func attach(volume: String) throws -> LoopDevice {
+    private static func attach(
+        _ volume: String, _ image: String, _ daemon: SlackerDaemon, _ setting: Setting
+    ) throws -> LoopDevice {
         try daemon.clone(image, as: volume)
         return try LoopDevice(
             daemon.file(ofVolume: volume), directIO: true, setting.commands, setting.cleanup)
@@ -62,7 +69,8 @@ final class VolumeEngine: BlockEngine {
         try setting.commands.run(
             [
                 "fio", "--name=dirty", "--filename=\(loop.path)", "--rw=randwrite", "--bs=4k", "--direct=1",
-                "--ioengine=libaio", "--iodepth=16", "--size=\(setting.sizeBytes)", "--io_size=\(bytes)",
+                "--ioengine=libaio", "--iodepth=16", "--offset=\(offsetBytes)", "--size=\(setting.sizeBytes)",
+                "--io_size=\(bytes)",
                 "--end_fsync=1", "--randseed=1", "--invalidate=0",
             ], seconds: 900)
     }

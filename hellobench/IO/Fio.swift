@@ -21,14 +21,15 @@ struct Fio {
     let seconds: Int
 
     /// Reads go on for the whole time; writes end after one pass, so that a new clone's blocks are written once.
-    func run(_ workload: Workload, on device: String) throws -> FioResult {
+    func run(_ workload: Workload, on device: Device) throws -> FioResult {
         let output = setting.directory + "/fio.json"
         var arguments = [
-            "fio", "--name=job", "--filename=\(device)", "--rw=\(workload.pattern)",
+            "fio", "--name=job", "--filename=\(device.path)", "--rw=\(workload.pattern)",
             "--bs=\(workload.blockBytes)",
             "--iodepth=\(workload.depth)", "--ioengine=libaio", "--direct=1", "--invalidate=0",
             "--randrepeat=0",
-            "--size=\(setting.sizeBytes)", "--runtime=\(seconds)", "--output-format=json",
+            "--offset=\(device.offsetBytes)", "--size=\(setting.sizeBytes)", "--runtime=\(seconds)",
+            "--output-format=json",
             "--output=\(output)",
         ]
         if !workload.writes { arguments.append("--time_based") }

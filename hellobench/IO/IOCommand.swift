@@ -112,7 +112,7 @@ struct IOCommand: ParsableCommand {
             Terminal.result(try bench.run() + "\n")
         }
         if !workloads.isEmpty {
-            let engines = try makeEngines(program, tar: tar, setting)
+            let engines = try makeEngines(program, tar: tar, setting, lines)
             let fio = Fio(setting: setting, seconds: seconds)
             let bench = BlockBench(workloads: workloads, runs: runs, fio: fio, setting: setting, json: lines)
             let report = BlockReport(try bench.run(engines), workloads, runs: runs)
@@ -130,21 +130,25 @@ struct IOCommand: ParsableCommand {
         try Contents.random(bytes: size << 20 + size << 14, to: descriptor)
     }
 
-    private func makeEngines(_ program: String, tar: String, _ setting: Setting) throws -> [any BlockEngine] {
+    private func makeEngines(
+        _ program: String, tar: String, _ setting: Setting, _ lines: JSONLines?
+    ) throws -> [any BlockEngine] {
         Terminal.note("importing the image and making copies of it")
         let daemon = try SlackerDaemon(
             program, directory: setting.directory + "/slacker", setting.commands, setting.cleanup)
         try daemon.importTar(tar, as: "image")
         unlink(tar)
         let source = daemon.file(ofImage: "image")
-        let data = try Files.dataBytes(of: source, limit: setting.sizeBytes)
-        Terminal.note("\(data * 100 / setting.sizeBytes) % of the measured part is data, the rest holes")
+        let window = Window(sizeBytes: setting.sizeBytes, dataRuns: try Files.dataRuns(of: source))
+        try lines?.write("window", window)
+        Terminal.note(
+            "\(window.dataBytes * 100 / window.sizeBytes) % of the measured part is data, the rest holes")
         let engines: [any BlockEngine] = [
-            try LocalEngine(directIO: false, copyOf: source, setting),
-            try VolumeEngine(.clean, image: "image", daemon, setting),
-            try LocalEngine(directIO: true, copyOf: source, setting),
-            try VolumeEngine(.delta, image: "image", daemon, setting),
-            try QemuEngine(copyOf: source, setting),
+            try LocalEngine(directIO: false, copyOf: source, window, setting),
+            try VolumeEngine(.clean, image: "image", window, daemon, setting),
+            try LocalEngine(directIO: true, copyOf: source, window, setting),
+            try VolumeEngine(.delta, image: "image", window, daemon, setting),
+            try QemuEngine(copyOf: source, window, setting),
         ]
         try setting.settle()
         return engines

@@ -34,24 +34,23 @@ enum Files {
         return UInt64(info.f_bavail) * UInt64(info.f_frsize)
     }
 
-    /// Bytes of the first `limit` ones that are not holes, as the file system tells by SEEK_DATA and SEEK_HOLE.
-    static func dataBytes(of path: String, limit: UInt64) throws(BenchError) -> UInt64 {
+    /// The parts of a file that are not holes, as its file system tells by SEEK_DATA and SEEK_HOLE.
+    static func dataRuns(of path: String) throws(BenchError) -> [Range<UInt64>] {
         let seekData: Int32 = 3
         let seekHole: Int32 = 4
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         if descriptor < 0 { throw .last("open", path) }
         defer { close(descriptor) }
-        var total: UInt64 = 0
+        var runs: [Range<UInt64>] = []
         var position: off_t = 0
-        while position < off_t(limit) {
+        while true {
             let data = lseek(descriptor, position, seekData)
-            if data < 0 { break }
-            let hole = lseek(descriptor, data, seekHole)
-            if hole <= data { break }
-            total += UInt64(max(0, min(hole, off_t(limit)) - min(data, off_t(limit))))
+            if data < 0, errno == ENXIO { return runs }
+            let hole = data < 0 ? -1 : lseek(descriptor, data, seekHole)
+            if hole <= data { throw .last("lseek", path) }
+            runs.append(UInt64(data)..<UInt64(hole))
             position = hole
         }
-        return total
     }
 
     static func isMounted(_ path: String) -> Bool {
