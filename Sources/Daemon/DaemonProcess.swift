@@ -23,6 +23,8 @@ public enum DaemonProcess {
         signal(SIGPIPE, SIG_IGN)
         // Whatever the daemon makes is root's alone.
         umask(0o077)
+        // The directory it was started in may be on a mount that somebody wants to take away.
+        if chdir("/") < 0 { throw Failure(SystemError.last("chdir", "/")) }
         Log.bootstrap(level: .info)
 
         let daemon: RunningDaemon
