@@ -49,8 +49,10 @@ final class Arena: Sendable {
 
     var hasFailed: Bool { health.withLock { $0.failed } }
 
-    /// Makes all that was written durable. One failure is remembered for good: Linux reports it only once, and to
-    /// one caller, though it concerns everybody's data.
+    /// Makes all that was written durable.
+    ///
+    /// One failure is remembered for good: Linux reports it only once, and to one caller, though it concerns
+    /// everybody's data.
     func synchronize(_ call: () throws(SystemError) -> Void) throws(SystemError) {
         try health.withLock { (health: inout Health) throws(SystemError) in
             if health.failed { throw SystemError(EIO, "fdatasync", file.path) }

@@ -154,7 +154,9 @@ final class ArenaSet: @unchecked Sendable {
         state.withLock { $0.entries[arena]?.liveBlocks += blocks }
     }
 
-    /// Punches holes and deletes arenas that hold nothing any more. No reader may be left that uses the blocks.
+    /// Punches holes and deletes arenas that hold nothing any more.
+    ///
+    /// No reader may be left that uses the blocks.
     /// - Parameter wereLive: the blocks belonged to chunks, rather than to writes that came to nothing.
     func free(_ blocks: [FreedBlocks], wereLive: Bool) throws(SystemError) {
         for freed in Self.merged(blocks) {

@@ -2,7 +2,9 @@
 
 public import Base
 
-/// The name of an object in a backend: what it is, and the SHA-256 of its bytes. So no name can leave its place.
+/// The name of an object in a backend: what it is, and the SHA-256 of its bytes.
+///
+/// So no name can lead out of the place where objects of its kind lie.
 public struct ObjectName: Hashable, Sendable, Comparable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         case pack = "packs"

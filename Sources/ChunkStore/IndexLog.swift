@@ -156,7 +156,9 @@ final class IndexLog {
         recordCount > 4096 && UInt64(live) * 2 < recordCount
     }
 
-    /// Writes the log anew with these records only. A crash leaves the old log or the new one.
+    /// Writes the log anew with these records only.
+    ///
+    /// A crash leaves the old log or the new one.
     func compact(_ records: [IndexRecord], nextArena: UInt32) throws(ChunkStoreError) {
         if hasFailed { throw .readOnly(path: path) }
         var fresh = header

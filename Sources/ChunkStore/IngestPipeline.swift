@@ -7,7 +7,7 @@ import Blocks
 ///
 /// A session that only uses `add` has no threads: its batches come hashed and are stored by the caller.
 final class IngestPipeline: Sendable {
-    /// Threads that hash. More cores than this would wait for the one that reads the layers.
+    /// Threads that hash; more would wait for the one that reads the layers.
     static let threadCount = 2
     /// Batches that may be under way; the adding thread waits when there are more.
     private static let depth = 4

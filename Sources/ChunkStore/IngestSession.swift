@@ -27,12 +27,15 @@ public final class IngestSession: @unchecked Sendable {
         release()
     }
 
-    /// Chunks that the store did not have, and their plain bytes. These figures lag behind `add` by up to some
-    /// megabytes and are exact after `commit`.
+    /// Chunks that the store did not have.
+    ///
+    /// This and the other figures lag behind `add` by up to some megabytes and are exact after `commit`.
     public var newChunks: Int { pipeline.counters.newChunks }
+    /// Plain bytes of those chunks.
     public var newBytes: UInt64 { pipeline.counters.newBytes }
-    /// Chunks that the store had, or that this session had added before, and their plain bytes.
+    /// Chunks that the store had, or that this session had added before.
     public var sharedChunks: Int { pipeline.counters.sharedChunks }
+    /// Plain bytes of those chunks.
     public var sharedBytes: UInt64 { pipeline.counters.sharedBytes }
 
     /// Adds a chunk and returns its name; nil when every byte is zero, which is a hole and is not stored.
@@ -59,22 +62,27 @@ public final class IngestSession: @unchecked Sendable {
         return ticket
     }
 
-    /// The names of all chunks that were given to `addLater`, by ticket; nil for a hole. Waits for those under way.
+    /// The names of all chunks that were given to `addLater`, by ticket; nil for a hole.
+    ///
+    /// Waits for those under way.
     public func descriptors() throws(ChunkStoreError) -> [ChunkDescriptor?] {
         try finishWriting()
         return pipeline.results()
     }
 
-    /// Makes every chunk of this session durable, data before index. More may be added and committed afterwards.
+    /// Makes every chunk of this session durable, data before index.
     ///
+    /// More may be added and committed afterwards.
     /// After a failure the session has ended, and nothing that it stored since the last commit may be relied on.
     public func commit() throws(ChunkStoreError) {
         try finishWriting()
         try pipeline.commit()
     }
 
-    /// Drops the session's references and ends it: chunks that nobody else refers to are freed, those that were
-    /// committed at the next collection, others at once. A second call does nothing.
+    /// Drops the session's references and ends it.
+    ///
+    /// Chunks that nobody else refers to are freed: those that were committed at the next collection, others at
+    /// once. A second call does nothing.
     public func release() {
         if ended { return }
         ended = true

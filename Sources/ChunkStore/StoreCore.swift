@@ -54,7 +54,8 @@ final class StoreCore: Sendable {
                     "unbackedChunks": "\(opened.report.unbackedChunks)",
                 ])
         }
-        compactIfMostlyDead()
+        // Records that are not believed must not come up again at each start.
+        compactIfMostlyDead(orForced: openReport.unbackedChunks > 0)
     }
 
     // MARK: References
@@ -165,9 +166,11 @@ final class StoreCore: Sendable {
     }
 
     /// Writes the index anew when that halves it at least; failing to only costs space.
-    func compactIfMostlyDead() {
+    func compactIfMostlyDead(orForced forced: Bool = false) {
         index.withLock { log in
-            guard !log.hasFailed, log.isMostlyDead(live: table.withLock { $0.count }) else { return }
+            guard !log.hasFailed, forced || log.isMostlyDead(live: table.withLock { $0.count }) else {
+                return
+            }
             let numbers = arenaNumbers()
             let records = table.withLock { table in
                 var records: [IndexRecord] = []

@@ -130,7 +130,7 @@ import Testing
         #expect(store.statistics().allocatedBytes == 50 * 65536)
         #expect(
             try store.readAll(kept, BlockRange(start: 0, count: 800))
-                == (0..<50).flatMap { content($0, blocks: 16) })
+                == concatenated((0..<50).map { content($0, blocks: 16) }))
         // A freed chunk comes back as a new one.
         let again = try store.store([content(80, blocks: 16)])
         #expect(

@@ -55,8 +55,9 @@ import Testing
             let old = try file.read(count: 1, at: UInt64(byte))
             try file.write([old[0] ^ 0x40], at: UInt64(byte))
             try check(copy)
+            #expect(try ChunkStore(directory: copy).core.openReport.unbackedChunks == 0)
             let cut = 64 + (byte - 64) / 48 * 48
-            #expect(try File(open: copy + "/index.log", O_RDONLY).size() == UInt64(cut))
+            #expect(try File(open: copy + "/index.log", O_RDONLY).size() <= UInt64(cut))
             try Directories.removeTree(copy)
         }
     }

@@ -43,7 +43,7 @@ private func isNear(_ allocated: UInt64, _ plain: UInt64) -> Bool {
         func check(exactly: Bool) throws {
             for (_, map) in maps {
                 let range = BlockRange(start: 0, count: map.resident.blockCount)
-                let expected = Array(map.seeds.map(Self.bytes).joined())
+                let expected = concatenated(map.seeds.map(Self.bytes))
                 #expect(same(try store.readAll(map.resident, range), expected))
             }
             let live = Set(maps.values.flatMap(\.seeds))
@@ -110,7 +110,7 @@ private func isNear(_ allocated: UInt64, _ plain: UInt64) -> Bool {
                         let own = (0..<20).map { content(10000 + number * 1000 + round * 20 + $0, blocks: 4) }
                         let map = try store.store(shared + own)
                         let bytes = try store.readAll(map, BlockRange(start: 0, count: 160))
-                        if !same(bytes, Array((shared + own).joined())) {
+                        if !same(bytes, concatenated(shared + own)) {
                             failures.withLock { $0.append("own") }
                         }
                         store.collectUnreferenced()
