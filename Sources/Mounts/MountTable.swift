@@ -58,7 +58,7 @@ public struct MountTable: Sendable {
 
     private static func entry(_ line: ArraySlice<UInt8>) -> Entry? {
         let fields = line.split(separator: UInt8(ascii: " "))
-        guard fields.count >= 10,
+        guard fields.count >= 9,
             let separator = fields.dropFirst(6).firstIndex(where: { $0.elementsEqual("-".utf8) }),
             fields.count >= separator + 3, let id = Int(text(fields[0])), let parent = Int(text(fields[1]))
         else { return nil }
