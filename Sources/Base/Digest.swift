@@ -27,7 +27,7 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
         self.words = (words[0], words[1], words[2], words[3])
     }
 
-    /// Reads 64 lower-case hexadecimal digits; nil for anything else, since a digest may become part of a path.
+    /// Reads 64 lower-case hexadecimal digits; nil for anything else: it may become part of a path.
     public init?(hex: some StringProtocol) {
         let digits = Array(hex.utf8)
         guard digits.count == 2 * Self.byteCount else { return nil }

@@ -72,7 +72,7 @@ public enum Directories {
 
     /// Removes a directory and all below it, without following links or crossing into another mount.
     ///
-    /// A mount point, be it `path` itself or a bind mount of the same file system deep inside, gives EBUSY and
+    /// A mount point, be it `path` itself or a bind mount of the same file system inside, gives EBUSY and
     /// keeps its content. That the tree is already gone is no error.
     public static func removeTree(_ path: String) throws(SystemError) {
         let above = parent(of: path)
@@ -107,7 +107,7 @@ public enum Directories {
         }
     }
 
-    /// Replaces a file in one step: a reader, or a machine that lost power, sees the old bytes or the new ones.
+    /// Replaces a file in one step: a reader, or who comes after a power cut, sees old bytes or new ones.
     public static func replaceFile(
         _ path: String, with bytes: [UInt8], mode: UInt32 = 0o600
     ) throws(SystemError) {

@@ -17,7 +17,7 @@ public struct MonotonicTime: Comparable, Sendable {
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
 
-    /// A later moment; never an earlier one, and at most a century from now, so that "for ever" is expressible.
+    /// A later moment; never an earlier one, and at most a century on, so that "for ever" can be said.
     public func advanced(bySeconds seconds: Double) -> MonotonicTime {
         let centurySeconds = 3.2e9
         return MonotonicTime(nanoseconds: nanoseconds + UInt64(min(max(0, seconds), centurySeconds) * 1e9))

@@ -41,8 +41,8 @@ public enum Subprocess {
 
     /// Starts a program without waiting for it.
     ///
-    /// Only the descriptors named stay open in it, and signals that this process blocks or ignores have their usual
-    /// effect there.
+    /// Only the descriptors named stay open in it, and signals that this process blocks or ignores have their
+    /// usual effect there.
     /// - Parameters:
     ///   - input: its standard input; /dev/null when nil.
     ///   - extra: descriptors that it gets as 3, 4 and so on.

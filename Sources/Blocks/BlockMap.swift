@@ -43,7 +43,7 @@ public struct Extent: Hashable, Sendable {
     }
 }
 
-/// What every block of a volume holds: extents sorted by block, each pointing into a chunk; the rest is zeros.
+/// What every block of a volume holds: extents sorted by block, each into a chunk; the rest is zeros.
 ///
 /// Immutable. Extents never overlap, never leave the volume and never leave their chunk; chunks stand in the
 /// order of their first extent, each once, and none without an extent. So equal content has one encoding.
@@ -85,7 +85,7 @@ public struct BlockMap: Sendable, Equatable {
         return low
     }
 
-    /// Calls `body` for consecutive pieces that cover the range in order: a piece of one extent, or a hole (nil).
+    /// Calls `body` for consecutive pieces that cover the range in order: part of one extent, or a hole (nil).
     @inlinable
     public func forEachPiece<E: Error>(
         in range: BlockRange, _ body: (_ piece: BlockRange, _ extent: Extent?) throws(E) -> Void

@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    /// With the checksum made right again a change may be another map, but only one that is valid and canonical.
+    /// With the checksum made right again a change may be another map, but a valid and canonical one.
     @Test func aForgedMapIsValidOrRefused() throws {
         let bytes = small().encode()
         for index in bytes.indices.dropLast(4) {

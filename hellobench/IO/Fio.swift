@@ -20,7 +20,7 @@ struct Fio {
     let setting: Setting
     let seconds: Int
 
-    /// Reads go on for the whole time; writes end after one pass, so that a new clone's blocks are written once.
+    /// Reads go on for the whole time; writes end after one pass, so a new clone's blocks are written once.
     func run(_ workload: Workload, on device: Device) throws -> FioResult {
         let output = setting.directory + "/fio.json"
         var arguments = [

@@ -14,7 +14,7 @@ struct IOCommand: ParsableCommand {
         abstract:
             "Compares our block devices with a loop device on a local file and with qemu-storage-daemon.",
         discussion: """
-            Needs root, and disk space of some eight times --size. The exit status is 0 whatever the ratios are.
+            Needs root, and disk space of some eight times --size. The exit status is 0 whatever the ratios.
             """)
 
     @Option(help: "Rounds; figures are medians of them.")

@@ -84,7 +84,7 @@ struct Commands {
     /// Where output goes until it is read.
     let directory: String
 
-    /// Runs a program and gives what it printed; any other status than 0 is an error that shows its last words.
+    /// Runs a program and gives what it printed; a status other than 0 is an error with its last words.
     @discardableResult
     func run(
         _ arguments: [String], seconds: Double = 120, interruptible: Bool = true

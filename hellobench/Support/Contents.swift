@@ -26,8 +26,8 @@ enum Contents {
 
     /// Files of 64 MiB whose 64 KiB pieces come from a pool of 4,096 that compress well.
     ///
-    /// So the store stays small, but every piece is an extent of its own, and the block map of the image has as many
-    /// as one of the same size without any repetition: 16,384 for each GiB.
+    /// So the store stays small, but every piece is an extent of its own, and the block map of the image has as
+    /// many as one of the same size without any repetition: 16,384 for each GiB.
     static func repeating(gibibytes: Int, to descriptor: Int32) throws(BenchError) {
         let pieceWords = 65536 / 8
         let piecesPerFile = 1024

@@ -3,7 +3,7 @@
 import FoundationEssentials
 import Glibc
 
-/// A file of JSON objects, one a line, written as they come, so that an interrupted run keeps what it measured.
+/// A file of JSON objects, one a line, written as they come: an interrupted run keeps what it measured.
 final class JSONLines {
     private let stream: UnsafeMutablePointer<FILE>
     private let encoder = JSONEncoder()
