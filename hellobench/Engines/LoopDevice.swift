@@ -14,7 +14,7 @@ final class LoopDevice {
         ])
         path = output.split(separator: "\n").first.map(String.init) ?? ""
         cleanup.add("detach \(path)") { try self.detach() }
-        // losetup asks for direct I/O and goes on without it where the file cannot: that would measure another thing.
+        // Where the file cannot do direct I/O losetup goes on without it: that would measure another thing.
         let name = path.split(separator: "/").last.map(String.init) ?? ""
         let direct = Files.text("/sys/block/\(name)/loop/dio")?.first == "1"
         if direct != directIO {
