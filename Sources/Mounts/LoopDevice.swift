@@ -21,7 +21,7 @@ public final class LoopDevice: Sendable {
 
     /// Kilobytes that the kernel reads ahead on a device, by measurement: see
     /// docs/decisions/0002-fuse-answers.md.
-    public static let readAheadKilobytes = 1024
+    public static let readAheadKilobytes = 128
 
     /// How often another process may take the free device from under us before that is an error.
     static let attachTries = 64
