@@ -44,8 +44,10 @@ struct ServicesTests {
         let output = try File(open: "/dev/null", O_WRONLY)
         let client = try Subprocess.spawn(["sh", "-c", command], output: output.fd, errors: output.fd)
         let busy = try eventually(seconds: 90) { try machine.host("cat", log).contains("progress: 3") }
-        #expect(busy, "\(try machine.host("cat", log))")
-        // A snapshot of the running container is what a power cut would leave; the file system itself is frozen.
+        let printed = try machine.host("cat", log)
+        #expect(busy, "\(printed)")
+        // A snapshot of the running container is what a power cut would leave; the file system itself is
+        // frozen.
         try machine.succeed("snapshot", "victim", "running")
         try machine.check("snapshots/running")
         try machine.host("runc", "--root", machine.run + "/runc", "kill", "victim", "KILL")
