@@ -7,9 +7,10 @@ import Glibc
 
 /// One file of at most 4 GiB that holds plain chunks in slots of whole blocks.
 ///
-/// Space is handed out from the front to the back and never a second time: a freed slot becomes a hole that the
-/// file system takes back, and a file without any chunk is deleted. So chunks of one import lie side by side, no
-/// free list is needed, and a record of the index that outlived its chunk points at a hole and is recognised.
+/// Space is handed out from the front to the back and never a second time: a freed slot becomes a hole that
+/// the file system takes back, and a file without any chunk is deleted. So chunks of one import lie side by
+/// side, no free list is needed, and a record of the index that outlived its chunk points at a hole and is
+/// recognised.
 final class Arena: Sendable {
     /// Arenas that can be open at once, which bounds the descriptors; together they address 16 TiB.
     static let limit = 4096

@@ -22,8 +22,8 @@ struct FreedBlocks {
 
 /// The arena files of a store: which are open, who may write where, and when one is deleted.
 final class ArenaSet: @unchecked Sendable {
-    // Unchecked because: `descriptors` is set before a slot in the arena is given out, and cleared after readers
-    // have been drained; everything else is in a lock.
+    // Unchecked because: `descriptors` is set before a slot in the arena is given out, and cleared after
+    // readers have been drained; everything else is in a lock.
 
     /// Blocks that a session takes at once, so that concurrent sessions do not interleave chunk by chunk.
     static let leaseBlocks: UInt32 = 4096

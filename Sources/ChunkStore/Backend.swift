@@ -35,8 +35,8 @@ public protocol Backend: Sendable {
     /// Reads exactly so many bytes of an object.
     func read(_ name: ObjectName, at offset: UInt64, count: Int) throws(ChunkStoreError) -> [UInt8]
 
-    /// Stores the bytes of a file under their name. Others see the whole object or none; when the call returns it
-    /// survives a power cut. An object that is there already is left as it is.
+    /// Stores the bytes of a file under their name. Others see the whole object or none; when the call
+    /// returns it survives a power cut. An object that is there already is left as it is.
     func put(_ name: ObjectName, contentsOf file: File) throws(ChunkStoreError)
 
     /// All objects of a kind, sorted.

@@ -5,16 +5,16 @@ public import Blocks
 
 /// All chunks of a machine, plain and verified, each stored once.
 ///
-/// A directory with an append-only index and a few large arena files. Whoever opens it must be the only one: the
-/// caller holds a lock on the directory.
+/// A directory with an append-only index and a few large arena files. Whoever opens it must be the only one:
+/// the caller holds a lock on the directory.
 public final class ChunkStore: Sendable {
     let core: StoreCore
     @usableFromInline let stability: ReadWriteLock
 
     /// Opens the store in a directory, or makes it there.
     ///
-    /// A torn end of the index, as a power cut leaves it, is cut off; records whose data is not there are dropped.
-    /// Both are logged.
+    /// A torn end of the index, as a power cut leaves it, is cut off; records whose data is not there are
+    /// dropped. Both are logged.
     public convenience init(directory: String) throws(ChunkStoreError) {
         try self.init(directory: directory, hooks: StoreHooks())
     }
@@ -42,9 +42,9 @@ public final class ChunkStore: Sendable {
     /// Frees every chunk that no resident map and no session refers to, and returns how many and how large.
     ///
     /// A reference count that falls to zero frees nothing by itself, since maps also go away when the program
-    /// ends. Call this when every live map is attached: once after start, and after each removal of an image or
-    /// a volume (it only looks at chunks whose count has fallen to zero since the last call). The space is given
-    /// back in the background.
+    /// ends. Call this when every live map is attached: once after start, and after each removal of an image
+    /// or a volume (it only looks at chunks whose count has fallen to zero since the last call). The space is
+    /// given back in the background.
     @discardableResult
     public func collectUnreferenced() -> (chunks: Int, bytes: UInt64) {
         core.collect()

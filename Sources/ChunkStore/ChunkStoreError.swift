@@ -32,13 +32,13 @@ public enum ChunkStoreError: Error, Equatable, Sendable, CustomStringConvertible
         switch self {
         case .system(let error): "chunk store: \(error)"
         case .full(let path):
-            "\(path): the file system is full; remove images or volumes that are not needed, or give it more space"
+            "\(path): the file system is full; remove images or volumes, or give it more space"
         case .missingChunk(let digest): "chunk \(digest) is not in the store; import or pull the image again"
         case .damagedChunk(let digest, let path, let offset):
             "\(path): chunk \(digest) at byte \(offset) is damaged; import or pull the image again"
         case .unreadableIndex(let path, let reason): "\(path): not a usable chunk index: \(reason)"
         case .notDurable(let error):
-            "\(error.subject): data could not be made durable (\(error.reason)); check the disk and import again"
+            "\(error.subject): data could not be made durable (\(error.reason)); check the disk, import again"
         case .readOnly(let path):
             "\(path): an earlier write could not be made durable; check the disk and restart the daemon"
         case .tooManyArenas(let limit):

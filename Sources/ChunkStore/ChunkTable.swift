@@ -5,8 +5,8 @@ import Blocks
 
 /// The chunks that are stored: digest to handle, and for each handle its digest, slot and reference count.
 ///
-/// Not thread-safe: the store keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and
-/// its share of the buckets.
+/// Not thread-safe: the store keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count,
+/// flags, and its share of the buckets.
 final class ChunkTable {
     struct Flags: OptionSet {
         let rawValue: UInt8

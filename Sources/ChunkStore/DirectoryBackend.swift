@@ -3,7 +3,8 @@
 public import Base
 import Glibc
 
-/// Objects as files of a directory: `packs/DIGEST` and `maps/DIGEST`, and `incoming` for what is being written.
+/// Objects as files of a directory: `packs/DIGEST` and `maps/DIGEST`, and `incoming` for what is being
+/// written.
 public final class DirectoryBackend: Backend {
     private let directory: String
 

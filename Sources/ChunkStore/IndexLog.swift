@@ -106,7 +106,8 @@ final class IndexLog {
     /// Appends records and makes them durable.
     ///
     /// When the write fails the log is as it was before. When the synchronisation fails the log takes no more
-    /// records: the kernel has dropped pages that it had promised to keep, and a second try would succeed falsely.
+    /// records: the kernel has dropped pages that it had promised to keep, and a second try would succeed
+    /// falsely.
     func append(_ records: [IndexRecord]) throws(ChunkStoreError) {
         if hasFailed { throw .readOnly(path: path) }
         do throws(SystemError) {
@@ -116,7 +117,8 @@ final class IndexLog {
                 try file.write(Self.encode(part, seed: seed), at: end + done)
             }
         } catch {
-            // What was written of the batch would be truthful, but is not wanted; a failure here changes nothing.
+            // What was written of the batch would be truthful, but is not wanted; a failure here changes
+            // nothing.
             try? file.truncate(to: end)
             throw ChunkStoreError(error)
         }

@@ -5,7 +5,8 @@ import Blocks
 
 /// Up to 1 MiB of chunks on their way into an arena, in the order in which they were added.
 final class IngestBatch: @unchecked Sendable {
-    // Unchecked because: a batch is owned by one thread at a time, first the adding one, then one of the pool.
+    // Unchecked because: a batch is owned by one thread at a time, first the adding one, then one of the
+    // pool.
 
     static let byteCount = 1 << 20
 

@@ -5,11 +5,12 @@ public import Blocks
 
 /// A series of chunks that enter the store together, such as one image.
 ///
-/// The session holds a reference on each chunk it was given, until `release`. Chunks lie in the order in which
-/// they were added. Writes happen behind the caller's back in large pieces; a failed one is reported by a later
-/// call, at the latest by `commit`. To be used by one thread at a time.
+/// The session holds a reference on each chunk it was given, until `release`. Chunks lie in the order in
+/// which they were added. Writes happen behind the caller's back in large pieces; a failed one is reported by
+/// a later call, at the latest by `commit`. To be used by one thread at a time.
 public final class IngestSession: @unchecked Sendable {
-    // Unchecked because: `batch` and `ended` belong to the one thread that uses the session; the rest is locked.
+    // Unchecked because: `batch` and `ended` belong to the one thread that uses the session; the rest is
+    // locked.
 
     private let store: ChunkStore
     private let pipeline: IngestPipeline
@@ -72,8 +73,8 @@ public final class IngestSession: @unchecked Sendable {
 
     /// Makes every chunk of this session durable, data before index.
     ///
-    /// More may be added and committed afterwards.
-    /// After a failure the session has ended, and nothing that it stored since the last commit may be relied on.
+    /// More may be added and committed afterwards. After a failure the session has ended, and nothing that it
+    /// stored since the last commit may be relied on.
     public func commit() throws(ChunkStoreError) {
         try finishWriting()
         try pipeline.commit()
@@ -81,8 +82,8 @@ public final class IngestSession: @unchecked Sendable {
 
     /// Drops the session's references and ends it.
     ///
-    /// Chunks that nobody else refers to are freed: those that were committed at the next collection, others at
-    /// once. A second call does nothing.
+    /// Chunks that nobody else refers to are freed: those that were committed at the next collection, others
+    /// at once. A second call does nothing.
     public func release() {
         if ended { return }
         ended = true

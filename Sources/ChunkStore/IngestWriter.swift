@@ -11,10 +11,12 @@ struct IngestCounters: Sendable {
     var sharedBytes: UInt64 = 0
 }
 
-/// Puts batches of hashed chunks into the store: finds duplicates, takes slots, writes, and enters the chunks.
+/// Puts batches of hashed chunks into the store: finds duplicates, takes slots, writes, and enters the
+/// chunks.
 ///
-/// A chunk can be found by others only after it was written, so whoever finds one can read it. Two sessions that
-/// have the same new chunk in hand at the same time may both write it; the later one gives its slot back.
+/// A chunk can be found by others only after it was written, so whoever finds one can read it. Two sessions
+/// that have the same new chunk in hand at the same time may both write it; the later one gives its slot
+/// back.
 ///
 /// Used by one thread at a time, in the order of the batches.
 final class IngestWriter {
@@ -102,7 +104,8 @@ final class IngestWriter {
         }
     }
 
-    /// Writes as many chunks as the lease has room for, by one call; returns the index of the first that is left.
+    /// Writes as many chunks as the lease has room for, by one call; returns the index of the first that is
+    /// left.
     private func write(
         _ fresh: inout [Fresh], from first: Int, _ batch: IngestBatch
     ) throws(ChunkStoreError) -> Int {
@@ -115,7 +118,8 @@ final class IngestWriter {
             let item = fresh[end].item
             fresh[end].slot = Slot(arena: lease.arena.index, block: lease.next, count: item.blockCount)
             lease.next += UInt32(item.blockCount)
-            // Chunks that were there already leave gaps in the buffer, which are closed so that one write suffices.
+            // Chunks that were there already leave gaps in the buffer, which are closed so that one write
+            // suffices.
             if target != item.offset {
                 let bytes = UnsafeRawBufferPointer(batch.bytes(item))
                 UnsafeMutableRawBufferPointer(rebasing: batch.buffer[target..<target + item.byteCount])
@@ -215,8 +219,8 @@ final class IngestWriter {
 }
 
 extension StoreCore {
-    /// Makes the chunks of an arena that are not in the index impossible to find, after its data could not be made
-    /// durable: the pages may be gone although reads still show them.
+    /// Makes the chunks of an arena that are not in the index impossible to find, after its data could not be
+    /// made durable: the pages may be gone although reads still show them.
     func distrust(_ place: Int) {
         table.withLock { table in
             var doubtful: [UInt32] = []

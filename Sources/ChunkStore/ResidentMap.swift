@@ -5,8 +5,8 @@ public import Blocks
 
 /// A block map whose chunks are all in the store, with a reference held on each.
 ///
-/// Immutable and shared by everything that reads the same snapshot. An extent takes nine bytes. Going away drops
-/// the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
+/// Immutable and shared by everything that reads the same snapshot. An extent takes nine bytes. Going away
+/// drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
 public final class ResidentMap: @unchecked Sendable {
     // Unchecked because: the buffers are filled before `init` returns and never change.
 
@@ -21,15 +21,16 @@ public final class ResidentMap: @unchecked Sendable {
     private let extentCount: Int
     /// First block of each extent.
     private let starts: UnsafeMutablePointer<UInt32>
-    /// Handle of each extent's chunk; the top bit marks the first extent of a chunk, which holds its reference.
+    /// Handle of each extent's chunk; the top bit marks the first extent of a chunk, which holds its
+    /// reference.
     private let handles: UnsafeMutablePointer<UInt32>
     /// Bits 0-3: blocks less one; bits 4-7: first block within the chunk.
     private let spans: UnsafeMutablePointer<UInt8>
 
     private static let firstUse: UInt32 = 1 << 31
 
-    /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the new
-    ///   object takes over.
+    /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the
+    ///   new object takes over.
     init(_ map: BlockMap, chunkHandles: [UInt32], store: ChunkStore) {
         self.store = store
         slots = store.core.slots
@@ -80,7 +81,8 @@ public final class ResidentMap: @unchecked Sendable {
     /// Index of the first extent that ends after the block; `extentCount` when there is none.
     @inline(__always)
     private func firstExtent(endingAfter block: UInt32) -> Int {
-        // The last extent that starts at or before the block, found without a branch that could be mispredicted.
+        // The last extent that starts at or before the block, found without a branch that could be
+        // mispredicted.
         var base = 0
         var length = extentCount
         while length > 1 {
@@ -93,7 +95,8 @@ public final class ResidentMap: @unchecked Sendable {
 
     // MARK: The hot path
 
-    /// Appends where the bytes of the range lie, in order; neighbours in one arena, and holes, become one segment.
+    /// Appends where the bytes of the range lie, in order; neighbours in one arena, and holes, become one
+    /// segment.
     ///
     /// What lies beyond the end of the map reads as zeros. The segments are good until the end of the
     /// `ChunkStore.withStableSlots` that the call is made in. Takes no lock.

@@ -5,8 +5,8 @@ import Synchronization
 
 /// Where a chunk lies: an arena, the first block in it and the number of blocks, in one word.
 ///
-/// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit 63
-/// tells a slot from an empty word.
+/// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit
+/// 63 tells a slot from an empty word.
 struct Slot: Equatable {
     static let none = Slot(word: 0)
 
@@ -31,11 +31,11 @@ struct Slot: Equatable {
 
 /// The slot of every chunk by its handle, readable without a lock.
 ///
-/// Memory is taken in segments that never move, so a reader needs no more than two loads. Writers hold the lock
-/// of the chunk table.
+/// Memory is taken in segments that never move, so a reader needs no more than two loads. Writers hold the
+/// lock of the chunk table.
 final class SlotTable: @unchecked Sendable {
-    // Unchecked because: a segment's pointer is set once, before any handle into it is given out, and the words
-    // are atomic.
+    // Unchecked because: a segment's pointer is set once, before any handle into it is given out, and the
+    // words are atomic.
     static let segmentBits: UInt32 = 15
     static let segmentCount = 1 << segmentBits
     private static let maximumSegments = 1 << 16

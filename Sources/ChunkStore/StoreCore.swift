@@ -15,7 +15,8 @@ final class StoreCore: Sendable {
     let stability = ReadWriteLock()
     let slots: SlotTable
     let reclaimer = Reclaimer()
-    /// Stretches that hold bytes of no chunk, found when the store was opened; the first collection frees them.
+    /// Stretches that hold bytes of no chunk, found when the store was opened; the first collection frees
+    /// them.
     let leaked: Lock<[FreedBlocks]>
     let openReport: OpenReport
 
@@ -119,7 +120,8 @@ final class StoreCore: Sendable {
                 if !records.isEmpty { try log.append(records) }
                 return (records, handles)
             } catch {
-                // The log on the disk still names the slots, so they stay taken and wait for the next collection.
+                // The log on the disk still names the slots, so they stay taken and wait for the next
+                // collection.
                 Log.error("chunks", "chunks could not be freed", ["error": "\(error)"])
                 table.withLock { table in
                     for handle in handles { table.unhide(handle) }

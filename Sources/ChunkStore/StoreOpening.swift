@@ -43,8 +43,8 @@ struct BlockSet {
 
 /// Builds the chunk table from the index and checks it against what the arenas hold.
 ///
-/// A record is believed when it is intact, lies within its arena, overlaps no other and when the file system has
-/// data for all of its blocks: a slot that was punched is known by its hole.
+/// A record is believed when it is intact, lies within its arena, overlaps no other and when the file system
+/// has data for all of its blocks: a slot that was punched is known by its hole.
 struct StoreOpening {
     struct Result {
         let table: ChunkTable

@@ -26,7 +26,8 @@ final class ZstdCompressor {
             let result = bytes.withUnsafeBytes {
                 ZSTD_compress2(context, target.baseAddress, target.count, $0.baseAddress, $0.count)
             }
-            // An error here means that the target is too small, which is the sign of bytes that do not shrink.
+            // An error here means that the target is too small, which is the sign of bytes that do not
+            // shrink.
             length = ZSTD_isError(result) != 0 ? bytes.count : result
             count = ZSTD_isError(result) != 0 ? 0 : result
         }
