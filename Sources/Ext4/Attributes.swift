@@ -2,7 +2,9 @@
 
 /// A point in time as `stat` gives it.
 public struct Timestamp: Hashable, Sendable {
-    /// Seconds since 1970-01-01 00:00 UTC. ext4 holds -2^31 ..< 3 * 2^32 + 2^31; what lies outside is clamped.
+    /// Seconds since the start of 1970, UTC.
+    ///
+    /// ext4 holds -2^31 ..< 2^34 - 2^31; what lies outside is clamped.
     public var seconds: Int64
     /// 0 ..< 1,000,000,000.
     public var nanoseconds: UInt32
@@ -21,7 +23,8 @@ public struct Timestamp: Hashable, Sendable {
 public struct Xattr: Hashable, Sendable {
     /// The full name with its prefix, such as `security.capability`.
     public var name: [UInt8]
-    /// The value in the form that user space sees; ACLs are converted when they are written and when they are read.
+    /// The value in the form that user space sees; ACLs are converted when they are written and when they are
+    /// read.
     public var value: [UInt8]
 
     public init(name: [UInt8], value: [UInt8]) {

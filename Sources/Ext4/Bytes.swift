@@ -28,12 +28,10 @@ extension [UInt8] {
         return value
     }
 
-    /// Whether every byte is zero. No early exit: the loop runs in vector registers.
-    var isAllZeros: Bool {
-        var sum: UInt8 = 0
-        for byte in self { sum |= byte }
-        return sum == 0
-    }
+    /// Whether every byte is zero.
+    ///
+    /// Metadata that is not zero shows it in its first bytes.
+    var isAllZeros: Bool { allSatisfy { $0 == 0 } }
 }
 
 /// The checksums of feature metadata_csum: CRC-32C registers chained without inversion.

@@ -4,8 +4,8 @@ import Blocks
 
 /// How the names of one directory are spread over its blocks.
 ///
-/// What fits in one block is a plain list sorted by name. Anything longer is an index (feature dir_index): a root
-/// block, perhaps a level of index nodes, and leaves in the order of the names' hashes.
+/// What fits in one block is a plain list sorted by name. Anything longer is an index (feature dir_index): a
+/// root block, perhaps a level of index nodes, and leaves in the order of the names' hashes.
 struct DirectoryLayout {
     /// Bytes for entries in a block that ends with a checksum.
     static let leafBytes = Block.bytes - Layout.directoryTailBytes

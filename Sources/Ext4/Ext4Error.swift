@@ -6,7 +6,9 @@ public enum Ext4Error: Error, Equatable, Sendable, CustomStringConvertible {
     case doesNotFit(neededBytes: UInt64, sizeBytes: UInt64)
     /// Options that no file system can have.
     case invalidOptions(String)
-    /// A file that ext4 cannot hold. The path is escaped for a terminal.
+    /// A file that ext4 cannot hold.
+    ///
+    /// The path is escaped for a terminal.
     case unsupportedFile(path: String, reason: String)
     /// A block of a read file system is damaged or hostile.
     case damaged(String)

@@ -17,7 +17,8 @@ struct ExtentTree {
     /// Where the checksum stands in a block of the tree.
     static let tailOffset = 12 + 12 * perBlock
 
-    /// Blocks of each level of the tree for so many extents, leaves first; empty when the inode holds them all.
+    /// Blocks of each level of the tree for so many extents, leaves first; empty when the inode holds them
+    /// all.
     static func levels(forExtents count: Int) -> [Int] {
         var levels: [Int] = []
         var below = count

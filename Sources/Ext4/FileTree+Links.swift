@@ -2,9 +2,11 @@
 
 /// Names: the links from directories to nodes.
 extension FileTree {
-    /// Gives a node a name. Several links to one node that is no directory are hard links.
-    /// - Precondition: the name is new in the directory, has 1 to 255 bytes, no NUL and no slash, and is neither
-    ///   `.` nor `..`; a directory has one link at most, and the root none.
+    /// Gives a node a name.
+    ///
+    /// Several links to one node that is no directory are hard links.
+    /// - Precondition: the name is new in the directory, has 1 to 255 bytes, no NUL and no slash, and is
+    ///   neither `.` nor `..`; a directory has one link at most, and the root none.
     public mutating func link(_ node: NodeID, name: [UInt8], in directory: NodeID) {
         precondition(nodes[Int(directory.index)].kind == .directory, "only a directory holds names")
         precondition(
@@ -32,7 +34,9 @@ extension FileTree {
         insert(entry, hash)
     }
 
-    /// Takes a name away; false when the directory has no such name. The node stays in the arena, with a link less.
+    /// Takes a name away; false when the directory has no such name.
+    ///
+    /// The node stays in the arena, with a link less.
     @discardableResult
     public mutating func unlink(name: [UInt8], in directory: NodeID) -> Bool {
         let hash = NameTable.hash(name.span, directory: directory.index)

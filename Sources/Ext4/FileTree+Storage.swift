@@ -21,7 +21,9 @@ extension FileTree {
         private var changedSeconds: Int64 = 0
         /// Of a file or a link's target; a directory that has a link keeps the index of its entry here.
         var sizeBytes: UInt64 = 0
-        /// File: first extent and count. Directory: first and last entry. Link: place of its target. Device: numbers.
+        /// File: first extent and count.
+        ///
+        /// Directory: first and last entry. Link: place of its target. Device: numbers.
         var payload: UInt64
 
         init(_ kind: FileKind, _ attributes: Attributes, xattrSet: UInt32, payload: UInt64) {

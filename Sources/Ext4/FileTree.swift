@@ -4,9 +4,9 @@ public import Blocks
 
 /// The merged tree that becomes a file system: an arena of nodes and of named links between them.
 ///
-/// Nodes are addressed by index and never move, so a caller can keep arrays of its own beside the tree. File data
-/// is laid out in the order in which files were added. What the root does not reach is not formatted.
-/// A million small files take some 250 MB.
+/// Nodes are addressed by index and never move, so a caller can keep arrays of its own beside the tree. File
+/// data is laid out in the order in which files were added. What the root does not reach is not formatted. A
+/// million small files take some 250 MB.
 public struct FileTree: Sendable {
     /// A node of one tree; meaningless in another.
     public struct NodeID: Hashable, Sendable {
@@ -47,7 +47,9 @@ public struct FileTree: Sendable {
         }
     }
 
-    /// Where one chunk lies in a file. The whole chunk is used; what no extent covers is a hole.
+    /// Where one chunk lies in a file.
+    ///
+    /// The whole chunk is used; what no extent covers is a hole.
     public struct FileExtent: Hashable, Sendable {
         /// The first block in the file.
         public var fileBlock: UInt32
@@ -87,7 +89,9 @@ public struct FileTree: Sendable {
         nodes[0].linkCount = 1
     }
 
-    /// Nodes ever added, the root and those without a link among them. Every `NodeID.index` is below.
+    /// Nodes ever added, the root and those without a link among them.
+    ///
+    /// Every `NodeID.index` is below.
     public var nodeCount: Int { nodes.count }
 
     public mutating func addDirectory(_ attributes: Attributes) -> NodeID {

@@ -4,9 +4,9 @@ public import Blocks
 
 /// Lays a tree out as an ext4 file system without ever writing an image.
 ///
-/// The disk format is that of `Documentation/filesystems/ext4` in the Linux kernel, with the features has_journal,
-/// ext_attr, resize_inode, dir_index, filetype, extent, 64bit, flex_bg, sparse_super, large_file, huge_file,
-/// dir_nlink, extra_isize and metadata_csum. There is no `lost+found`.
+/// The disk format is that of `Documentation/filesystems/ext4` in the Linux kernel, with the features
+/// has_journal, ext_attr, resize_inode, dir_index, filetype, extent, 64bit, flex_bg, sparse_super,
+/// large_file, huge_file, dir_nlink, extra_isize and metadata_csum. There is no `lost+found`.
 public struct Formatter {
     /// Decides where everything lies and returns the complete block map: file data as the chunks of the tree,
     /// metadata as new chunks.

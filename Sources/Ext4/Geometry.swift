@@ -2,7 +2,8 @@
 
 import Blocks
 
-/// Where a file system of some size keeps its fixed metadata: superblocks, descriptors, bitmaps, inode tables.
+/// Where a file system of some size keeps its fixed metadata: superblocks, descriptors, bitmaps, inode
+/// tables.
 ///
 /// Like mke2fs, sixteen groups share the head of their first one (flex_bg); copies of the superblock stand in
 /// groups 1 and the powers of 3, 5 and 7; blocks for descriptors of a larger file system are kept free.
@@ -133,7 +134,9 @@ struct SpaceCursor {
         self.geometry = geometry
     }
 
-    /// Takes blocks and returns the first; 0 for none. When the volume is full this only counts what is missing.
+    /// Takes blocks and returns the first; 0 for none.
+    ///
+    /// When the volume is full this only counts what is missing.
     mutating func take(_ count: UInt64) -> UInt32 {
         var rest = count
         var first: UInt32?

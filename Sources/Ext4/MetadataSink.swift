@@ -15,7 +15,9 @@ struct MetadataSink {
         pending.reserveCapacity(Block.maximumChunkBytes)
     }
 
-    /// Takes one block. A block of zeros becomes a hole; one that follows the last joins its chunk.
+    /// Takes one block.
+    ///
+    /// A block of zeros becomes a hole; one that follows the last joins its chunk.
     mutating func put(_ bytes: [UInt8], at block: UInt32) throws {
         precondition(bytes.count == Block.bytes, "metadata comes in whole blocks")
         if bytes.isAllZeros { return try flush() }

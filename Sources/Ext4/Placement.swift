@@ -3,7 +3,9 @@
 import Blocks
 
 /// Which blocks everything gets: journal, directories, links' targets, attributes, files in arena order, and
-/// last the branches of extent trees. No free block lies below the last one in use.
+/// last the branches of extent trees.
+///
+/// No free block lies below the last one in use.
 struct Placement {
     let geometry: Geometry
     let journalBlocks: UInt32

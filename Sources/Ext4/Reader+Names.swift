@@ -70,7 +70,8 @@ extension Reader {
         return current
     }
 
-    /// Calls `body` for every file, parents before what they hold, names of a directory sorted by their bytes.
+    /// Calls `body` for every file, parents before what they hold, names of a directory sorted by their
+    /// bytes.
     ///
     /// The path has no leading slash; the root's is empty. Hard links come once for each name.
     public func walk(_ body: (_ path: [UInt8], _ inode: Inode) throws -> Void) throws {

@@ -2,10 +2,11 @@
 
 import Blocks
 
-/// Reads an ext4 file system block by block: one that was formatted here, or one that the kernel wrote to since.
+/// Reads an ext4 file system block by block: one that was formatted here, or one that the kernel wrote to
+/// since.
 ///
-/// Everything it reads is taken for hostile: counts, offsets and block numbers are checked, recursion is bounded,
-/// and what is wrong is an error that names the inode or block. Checksums are not looked at.
+/// Everything it reads is taken for hostile: counts, offsets and block numbers are checked, recursion is
+/// bounded, and what is wrong is an error that names the inode or block. Checksums are not looked at.
 public struct Reader {
     /// What the superblock tells.
     public struct Information: Equatable, Sendable {

@@ -68,8 +68,8 @@ struct ScaleTests {
         let bytes = noise(4096, seed: 77)
         let chunk = try #require(table.add(bytes))
         var tree = FileTree()
-        // 3: leaves in the inode; 1000: one level; 200,000: two levels.
-        for count in [3, 5, 1000, 200_000] {
+        // 3: leaves in the inode; 1000: one level; 3000: two levels.
+        for count in [3, 5, 1000, 3_000] {
             let extents = (0..<count).map { FileTree.FileExtent(fileBlock: UInt32($0 * 2), chunk: chunk) }
             let node = tree.addFile(Self.plain, sizeBytes: UInt64(count) * 8192, extents: extents)
             tree.link(node, name: Array("pieces \(count)".utf8), in: .root)
@@ -77,13 +77,13 @@ struct ScaleTests {
         try table.write(table.format(tree), to: workspace.image)
         try expectClean(workspace.image)
         try workspace.mounted { path in
-            let file = try File(open: path + "/pieces 200000", O_RDONLY)
-            for index in stride(from: 0, to: 200_000, by: 997) {
+            let file = try File(open: path + "/pieces 3000", O_RDONLY)
+            for index in stride(from: 0, to: 3_000, by: 97) {
                 let read = try file.read(count: 8192, at: UInt64(index) * 8192)
                 let isEqual = read == bytes + [UInt8](repeating: 0, count: 4096)
                 #expect(isEqual, "piece \(index)")
             }
-            try run("truncate", "-s", "100M", path + "/pieces 200000")
+            try run("truncate", "-s", "10M", path + "/pieces 3000")
         }
         try expectClean(workspace.image)
     }
@@ -94,10 +94,11 @@ struct ScaleTests {
         let bytes = noise(65536, seed: 78)
         let chunk = try #require(table.add(bytes))
         var tree = FileTree()
-        // 3 GiB of one chunk again and again; some lie across a group's metadata and are cut.
-        let extents = (0..<49_152).map { FileTree.FileExtent(fileBlock: UInt32($0 * 16), chunk: chunk) }
+        // 768 MiB of one chunk again and again; some lie across a group's metadata and are cut.
+        let extents = (0..<12_288).map { FileTree.FileExtent(fileBlock: UInt32($0 * 16), chunk: chunk) }
         tree.link(
-            tree.addFile(Self.plain, sizeBytes: 3 << 30, extents: extents), name: Array("big".utf8), in: .root
+            tree.addFile(Self.plain, sizeBytes: 768 << 20, extents: extents), name: Array("big".utf8),
+            in: .root
         )
         let map = try table.format(tree)
         try table.write(map, to: workspace.image)
@@ -106,7 +107,7 @@ struct ScaleTests {
         #expect(listing.contains("EXTENTS"))
         try workspace.mounted { path in
             let file = try File(open: path + "/big", O_RDONLY)
-            for index in 0..<49_152 where try file.read(count: 65536, at: UInt64(index) << 16) != bytes {
+            for index in 0..<12_288 where try file.read(count: 65536, at: UInt64(index) << 16) != bytes {
                 Issue.record("chunk \(index) differs")
                 break
             }
