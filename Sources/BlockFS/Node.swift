@@ -30,6 +30,8 @@ enum Content {
     /// Created and still empty: it becomes a volume with the first write, or a clone with the first whole
     /// copy.
     case pending
+    /// Removed from the store since the kernel has looked it up.
+    case gone
 }
 
 /// How far a copy of one file onto a new one has been acknowledged, after it was done at once as a clone.
@@ -42,11 +44,37 @@ struct CopyProgress {
 /// A file that the kernel knows.
 final class Node: Sendable {
     struct State {
-        var content: Content
+        // The kernel may remember a file for as long as it likes. That must not keep what was removed, and the
+        // space that it takes: only an open file does.
+        private weak var snapshot: Snapshot?
+        private weak var volume: Volume?
+        private var isPending = false
         /// Lookups that the kernel has not forgotten yet.
         var lookups: UInt64 = 0
         var opens = 0
         var copy: CopyProgress?
+
+        init(_ content: Content) {
+            self.content = content
+        }
+
+        var content: Content {
+            get {
+                if isPending { return .pending }
+                if let snapshot { return .snapshot(snapshot) }
+                if let volume { return .volume(volume) }
+                return .gone
+            }
+            set {
+                (snapshot, volume, isPending) = (nil, nil, false)
+                switch newValue {
+                case .snapshot(let new): snapshot = new
+                case .volume(let new): volume = new
+                case .pending: isPending = true
+                case .gone: break
+                }
+            }
+        }
     }
 
     let inode: UInt64
@@ -66,7 +94,7 @@ final class Node: Sendable {
     init(inode: UInt64, name: String, content: Content) {
         self.inode = inode
         self.name = name
-        state = Lock(State(content: content))
+        state = Lock(State(content))
     }
 
     var content: Content { state.withLock { $0.content } }
@@ -75,7 +103,7 @@ final class Node: Sendable {
         switch content {
         case .snapshot(let snapshot): snapshot.sizeBytes
         case .volume(let volume): volume.sizeBytes
-        case .pending: 0
+        case .pending, .gone: 0
         }
     }
 
@@ -118,12 +146,13 @@ final class OpenFile: Sendable {
     /// Nil for a snapshot, and for a file that was opened while it was still empty.
     private let openedVolume: Volume?
 
-    init(_ node: Node) {
+    init(_ node: Node) throws(FileError) {
         self.node = node
         switch node.content {
         case .snapshot(let snapshot): (self.snapshot, openedVolume) = (snapshot, nil)
         case .volume(let volume): (snapshot, openedVolume) = (nil, volume)
         case .pending: (snapshot, openedVolume) = (nil, nil)
+        case .gone: throw .stale
         }
     }
 

@@ -42,6 +42,7 @@ extension Operations {
         node.endCopy()
         switch node.content {
         case .snapshot: throw FileError.notPermitted
+        case .gone: throw FileError.stale
         case .pending:
             if sizeBytes > 0 {
                 _ = try server.access.volume(node, server.nodes, sizeBytes: wholeBlocks(sizeBytes))
@@ -67,7 +68,7 @@ extension Operations {
     ) throws {
         guard let info, inode > Inode.volumes else { throw FileError.notPermitted }
         let node = try server.nodes.node(inode)
-        let file = OpenFile(node)
+        let file = try OpenFile(node)
         if file.snapshot != nil, info.pointee.flags & O_ACCMODE != O_RDONLY { throw FileError.readOnly }
         // What the page cache has of a snapshot stays right for ever.
         info.pointee.keep_cache = file.snapshot == nil ? 0 : 1
@@ -81,7 +82,7 @@ extension Operations {
     ) throws {
         guard let info, parent == Inode.volumes else { throw FileError.notPermitted }
         let node = try server.access.create(name, server.nodes)
-        let file = OpenFile(node)
+        let file = try OpenFile(node)
         retain(file, info)
         var entry = entry(node)
         if fuse_reply_create(request, &entry, info) == -ENOENT {

@@ -76,7 +76,7 @@ struct StoreAccess: Sendable {
     /// Makes an empty file a clone of another file, whatever the size, in no time.
     func clone(_ source: Content, sourceName: String, onto node: Node, _ nodes: NodeTable) throws {
         switch source {
-        case .pending: throw FileError.copyByHand
+        case .pending, .gone: throw FileError.copyByHand
         case .snapshot: try clone(image: sourceName, onto: node, nodes)
         case .volume:
             // Its content at this moment needs a name for as long as it takes to clone it.
