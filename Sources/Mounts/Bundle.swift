@@ -69,8 +69,11 @@ public struct Bundle {
         }
     }
 
+    /// The mode is exact: every user of the container reads these files, whatever the daemon's umask.
     private static func store(_ bytes: [UInt8], _ path: String, mode: UInt32) throws(SystemError) {
-        try File(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode).write(bytes, at: 0)
+        let file = try File(open: path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
+        if fchmod(file.fd, mode) < 0 { throw .last("fchmod", path) }
+        try file.write(bytes, at: 0)
     }
 
     static func arguments(

@@ -103,13 +103,15 @@ import Volumes
         try mounted.addImage("image", random.bytes(1 << 20), blockCount: 16384)
         _ = try mounted.store.clone(image: "image", as: "v")
         try mounted.run([
-            "fio", "--name=v", "--filename=" + mounted.volumePath("v"), "--rw=randwrite",
+            "fio", "--name=v", "--verify_state_save=0", "--filename=" + mounted.volumePath("v"),
+            "--rw=randwrite",
             "--bsrange=512-256k",
             "--size=16M", "--numjobs=3", "--offset_increment=16M", "--verify=crc32c", "--verify_fatal=1",
             "--do_verify=1", "--ioengine=psync", "--fallocate=none", "--group_reporting",
         ])
         try mounted.run([
-            "fio", "--name=d", "--filename=" + mounted.volumePath("v"), "--rw=randrw", "--bs=4k",
+            "fio", "--name=d", "--verify_state_save=0", "--filename=" + mounted.volumePath("v"),
+            "--rw=randrw", "--bs=4k",
             "--size=32M",
             "--io_size=64M", "--iodepth=16", "--direct=1", "--ioengine=libaio", "--verify=crc32c",
             "--verify_fatal=1", "--fallocate=none",

@@ -36,6 +36,8 @@ struct RunTests {
                 "run", "--rm", "-v", shared + ":/mnt", "base", "sh", "-c", "cat /mnt/in; echo made > /mnt/out"
             ) == "given\n")
         #expect(try machine.host("cat", shared + "/out") == "made\n")
+        let names = try machine.succeed("run", "--rm", "-u", "alice", "base", "cat", "/etc/hosts")
+        #expect(names.contains("localhost"))
         let readOnly = try machine.slacker(
             "run", "--rm", "-v", shared + ":/mnt:ro", "base", "touch", "/mnt/x")
         #expect(readOnly.status == 1)
