@@ -5,7 +5,7 @@ public import Blocks
 
 /// A block map whose chunks are all in the store, with a reference held on each.
 ///
-/// Immutable and shared by everything that reads the same snapshot. An extent takes nine bytes. Going away
+/// Immutable and shared by everything that reads the same snapshot. An extent takes less than ten bytes. Going away
 /// drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
 public final class ResidentMap: @unchecked Sendable {
     // Unchecked because: the buffers are filled before `init` returns and never change.
@@ -26,6 +26,14 @@ public final class ResidentMap: @unchecked Sendable {
     private let handles: UnsafeMutablePointer<UInt32>
     /// Bits 0-3: blocks less one; bits 4-7: first block within the chunk.
     private let spans: UnsafeMutablePointer<UInt8>
+
+    /// For each 2^`guideShift` blocks, the last extent that starts at or before the first of them, or 0.
+    ///
+    /// A search over all extents would miss the processor's cache at each step; the guide leaves it a few
+    /// neighbours. It has no more than one entry for eight extents, however large and empty the volume is.
+    private let guide: UnsafeMutablePointer<UInt32>
+    private let guideShift: UInt32
+    private let guideCount: Int
 
     private static let firstUse: UInt32 = 1 << 31
 
@@ -51,6 +59,21 @@ public final class ResidentMap: @unchecked Sendable {
             mapped += UInt64(extent.count)
         }
         mappedBlockCount = mapped
+        guideShift = Self.guideShift(blockCount: map.blockCount, extentCount: map.extents.count)
+        guideCount = Int(map.blockCount >> guideShift) + 1
+        guide = .allocate(capacity: guideCount)
+        var extent = 0
+        for place in 0..<guideCount {
+            let block = UInt32(place) << guideShift
+            while extent + 1 < extentCount, starts[extent + 1] <= block { extent += 1 }
+            (guide + place).initialize(to: UInt32(extent))
+        }
+    }
+
+    private static func guideShift(blockCount: UInt32, extentCount: Int) -> UInt32 {
+        var shift: UInt32 = 8
+        while shift < 31, Int(blockCount >> shift) > extentCount / 8 { shift += 1 }
+        return shift
     }
 
     deinit {
@@ -58,6 +81,7 @@ public final class ResidentMap: @unchecked Sendable {
         starts.deallocate()
         handles.deallocate()
         spans.deallocate()
+        guide.deallocate()
         let core = store.core
         core.reclaimer.addDrop { core.drop(held) }
     }
@@ -81,14 +105,13 @@ public final class ResidentMap: @unchecked Sendable {
     /// Index of the first extent that ends after the block; `extentCount` when there is none.
     @inline(__always)
     private func firstExtent(endingAfter block: UInt32) -> Int {
-        // The last extent that starts at or before the block, found without a branch that could be
-        // mispredicted.
-        var base = 0
-        var length = extentCount
-        while length > 1 {
-            let half = length / 2
-            base += starts[base + half] <= block ? half : 0
-            length -= half
+        // First the last extent that starts at or before the block.
+        let place = min(Int(block >> guideShift), guideCount - 1)
+        var base = Int(guide[place])
+        var limit = place + 1 < guideCount ? Int(guide[place + 1]) + 1 : extentCount
+        while limit - base > 1 {
+            let middle = (base + limit) / 2
+            if starts[middle] <= block { base = middle } else { limit = middle }
         }
         return extentCount > 0 && end(base) <= block ? base + 1 : base
     }
