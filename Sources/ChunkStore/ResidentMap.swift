@@ -5,7 +5,7 @@ public import Blocks
 
 /// A block map whose chunks are all in the store, with a reference held on each.
 ///
-/// Immutable and shared by everything that reads the same snapshot. An extent takes less than ten bytes. Going away
+/// Immutable and shared by everything that reads the same snapshot. An extent takes less than 13 bytes. Going away
 /// drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
 public final class ResidentMap: @unchecked Sendable {
     // Unchecked because: the buffers are filled before `init` returns and never change.
@@ -19,14 +19,7 @@ public final class ResidentMap: @unchecked Sendable {
     private let slots: SlotTable
     private let descriptors: UnsafeMutablePointer<Int32>
     private let extentCount: Int
-    /// First block of each extent.
-    private let starts: UnsafeMutablePointer<UInt32>
-    /// Handle of each extent's chunk; the top bit marks the first extent of a chunk, which holds its
-    /// reference.
-    private let handles: UnsafeMutablePointer<UInt32>
-    /// Bits 0-3: blocks less one; bits 4-7: first block within the chunk.
-    private let spans: UnsafeMutablePointer<UInt8>
-
+    private let extents: UnsafeMutablePointer<PackedExtent>
     /// For each 2^`guideShift` blocks, the last extent that starts at or before the first of them, or 0.
     ///
     /// A search over all extents would miss the processor's cache at each step; the guide leaves it a few
@@ -34,8 +27,6 @@ public final class ResidentMap: @unchecked Sendable {
     private let guide: UnsafeMutablePointer<UInt32>
     private let guideShift: UInt32
     private let guideCount: Int
-
-    private static let firstUse: UInt32 = 1 << 31
 
     /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the
     ///   new object takes over.
@@ -45,17 +36,14 @@ public final class ResidentMap: @unchecked Sendable {
         descriptors = store.core.arenas.descriptors
         blockCount = map.blockCount
         extentCount = map.extents.count
-        starts = .allocate(capacity: max(1, extentCount))
-        handles = .allocate(capacity: max(1, extentCount))
-        spans = .allocate(capacity: max(1, extentCount))
+        extents = .allocate(capacity: max(1, extentCount))
         var seen: UInt32 = 0
         var mapped: UInt64 = 0
         for (index, extent) in map.extents.enumerated() {
             let isFirst = extent.chunk == seen
             if isFirst { seen += 1 }
-            (starts + index).initialize(to: extent.start)
-            (handles + index).initialize(to: chunkHandles[Int(extent.chunk)] | (isFirst ? Self.firstUse : 0))
-            (spans + index).initialize(to: extent.offset << 4 | (extent.count - 1))
+            (extents + index).initialize(
+                to: PackedExtent(extent, handle: chunkHandles[Int(extent.chunk)], isFirstOfChunk: isFirst))
             mapped += UInt64(extent.count)
         }
         mappedBlockCount = mapped
@@ -65,7 +53,7 @@ public final class ResidentMap: @unchecked Sendable {
         var extent = 0
         for place in 0..<guideCount {
             let block = UInt32(place) << guideShift
-            while extent + 1 < extentCount, starts[extent + 1] <= block { extent += 1 }
+            while extent + 1 < extentCount, extents[extent + 1].start <= block { extent += 1 }
             (guide + place).initialize(to: UInt32(extent))
         }
     }
@@ -78,9 +66,7 @@ public final class ResidentMap: @unchecked Sendable {
 
     deinit {
         let held = chunkHandles()
-        starts.deallocate()
-        handles.deallocate()
-        spans.deallocate()
+        extents.deallocate()
         guide.deallocate()
         let core = store.core
         core.reclaimer.addDrop { core.drop(held) }
@@ -90,17 +76,11 @@ public final class ResidentMap: @unchecked Sendable {
 
     private func chunkHandles() -> [UInt32] {
         var held: [UInt32] = []
-        for index in 0..<extentCount where handles[index] & Self.firstUse != 0 {
-            held.append(handles[index] & ~Self.firstUse)
+        for index in 0..<extentCount where extents[index].isFirstOfChunk {
+            held.append(extents[index].handle)
         }
         return held
     }
-
-    @inline(__always)
-    private func count(_ extent: Int) -> UInt32 { UInt32(spans[extent] & 15) + 1 }
-
-    @inline(__always)
-    private func end(_ extent: Int) -> UInt32 { starts[extent] + count(extent) }
 
     /// Index of the first extent that ends after the block; `extentCount` when there is none.
     @inline(__always)
@@ -111,9 +91,9 @@ public final class ResidentMap: @unchecked Sendable {
         var limit = place + 1 < guideCount ? Int(guide[place + 1]) + 1 : extentCount
         while limit - base > 1 {
             let middle = (base + limit) / 2
-            if starts[middle] <= block { base = middle } else { limit = middle }
+            if extents[middle].start <= block { base = middle } else { limit = middle }
         }
-        return extentCount > 0 && end(base) <= block ? base + 1 : base
+        return extentCount > 0 && extents[base].end <= block ? base + 1 : base
     }
 
     // MARK: The hot path
@@ -128,18 +108,18 @@ public final class ResidentMap: @unchecked Sendable {
         var block = range.start
         var extent = firstExtent(endingAfter: block)
         while block < range.end {
-            guard extent < extentCount, starts[extent] < range.end else {
+            guard extent < extentCount, extents[extent].start < range.end else {
                 run.addZeros(blocks: range.end - block, &segments)
                 break
             }
-            let start = starts[extent]
-            if start > block {
-                run.addZeros(blocks: start - block, &segments)
-                block = start
+            let piece = extents[extent]
+            if piece.start > block {
+                run.addZeros(blocks: piece.start - block, &segments)
+                block = piece.start
             }
-            let end = min(start + count(extent), range.end)
-            let slot = slots[handles[extent] & ~Self.firstUse]
-            let first = slot.block + UInt32(spans[extent] >> 4) + (block - start)
+            let end = min(piece.end, range.end)
+            let slot = slots[piece.handle]
+            let first = slot.block + piece.offset + (block - piece.start)
             run.add(descriptor: descriptors[slot.arena], firstBlock: first, blocks: end - block, &segments)
             block = end
             extent += 1
@@ -152,15 +132,15 @@ public final class ResidentMap: @unchecked Sendable {
     /// First block at or after `block` that is not a hole; nil when there is none.
     public func nextMapped(from block: UInt32) -> UInt32? {
         let extent = firstExtent(endingAfter: block)
-        return extent < extentCount ? max(block, starts[extent]) : nil
+        return extent < extentCount ? max(block, extents[extent].start) : nil
     }
 
     /// First block at or after `block` that is a hole, or the end of the volume.
     public func nextHole(from block: UInt32) -> UInt32 {
         var block = block
         var extent = firstExtent(endingAfter: block)
-        while extent < extentCount, starts[extent] <= block {
-            block = end(extent)
+        while extent < extentCount, extents[extent].start <= block {
+            block = extents[extent].end
             extent += 1
         }
         return block
@@ -175,12 +155,35 @@ public final class ResidentMap: @unchecked Sendable {
         var builder = BlockMapBuilder(blockCount: blockCount)
         let places = Dictionary(zip(held, chunks)) { first, _ in first }
         for index in 0..<extentCount {
-            guard let chunk = places[handles[index] & ~Self.firstUse] else { continue }
+            let extent = extents[index]
+            guard let chunk = places[extent.handle] else { continue }
             builder.add(
-                start: starts[index], chunk: chunk, offset: spans[index] >> 4, count: UInt8(count(index)))
+                start: extent.start, chunk: chunk, offset: UInt8(extent.offset), count: UInt8(extent.count))
         }
         return builder.finish()
     }
+}
+
+/// An extent with the handle of its chunk, in twelve bytes that mostly lie in one line of the cache.
+private struct PackedExtent {
+    /// First block in the volume.
+    let start: UInt32
+    /// The top bit marks the first extent of a chunk, which holds its reference.
+    private let markedHandle: UInt32
+    /// Bits 0-3: blocks less one; bits 4-7: first block within the chunk.
+    private let span: UInt8
+
+    init(_ extent: Extent, handle: UInt32, isFirstOfChunk: Bool) {
+        start = extent.start
+        markedHandle = handle | (isFirstOfChunk ? 1 << 31 : 0)
+        span = extent.offset << 4 | (extent.count - 1)
+    }
+
+    var handle: UInt32 { markedHandle & ~(1 << 31) }
+    var isFirstOfChunk: Bool { markedHandle >> 31 == 1 }
+    var count: UInt32 { UInt32(span & 15) + 1 }
+    var offset: UInt32 { UInt32(span >> 4) }
+    var end: UInt32 { start + count }
 }
 
 /// The segment that is growing while a range is walked.
