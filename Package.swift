@@ -95,12 +95,3 @@ let package = Package(
         tests("IntegrationTests", ["Base"]),
     ]
 )
-
-// DEVELOPMENT ONLY
-if let only = ProcessInfo.processInfo.environment["SLACKER_ONLY"] {
-    let names = Set(only.split(separator: ",").map(String.init))
-    package.targets.removeAll { !$0.name.hasPrefix("C") && !names.contains($0.name) }
-    package.products = []
-    package.targets.removeAll { $0.name == "ChunkStore" && !names.contains("ChunkStore") }
-    package.targets.removeAll { $0.name == "ChunkStoreTests" && !names.contains("ChunkStoreTests") }
-}
