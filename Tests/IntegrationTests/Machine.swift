@@ -130,7 +130,8 @@ final class Machine {
 
     /// The start of a small file; nil when there is none.
     func text(of path: String) -> String? {
-        guard let file = try? File(open: path, O_RDONLY), let bytes = try? file.read(count: 4096, at: 0) else {
+        guard let file = try? File(open: path, O_RDONLY), let bytes = try? file.read(count: 4096, at: 0)
+        else {
             return nil
         }
         return String(decoding: bytes, as: UTF8.self)
