@@ -4,6 +4,8 @@
 protocol BlockEngine: AnyObject {
     /// As it stands in tables and JSON.
     var name: String { get }
+    /// Whether it takes part in the workload.
+    func measures(_ workload: Workload) -> Bool
     /// The device to measure a workload on; its data has been read once.
     func device(for workload: Workload) throws -> Device
     /// The measurement on the device is over.
@@ -11,6 +13,7 @@ protocol BlockEngine: AnyObject {
 }
 
 extension BlockEngine {
+    func measures(_ workload: Workload) -> Bool { true }
     func finish(_ workload: Workload) throws {}
 }
 

@@ -146,8 +146,10 @@ struct IOCommand: ParsableCommand {
         let engines: [any BlockEngine] = [
             try LocalEngine(directIO: false, copyOf: source, window, setting),
             try VolumeEngine(.clean, image: "image", window, daemon, setting),
+            FreshEngine(directIO: false, setting),
             try LocalEngine(directIO: true, copyOf: source, window, setting),
             try VolumeEngine(.delta, image: "image", window, daemon, setting),
+            FreshEngine(directIO: true, setting),
             try QemuEngine(copyOf: source, window, setting),
         ]
         try setting.settle()
