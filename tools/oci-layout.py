@@ -28,6 +28,14 @@ def contents(path):
         return {member.name: fingerprint(archive, member) for member in archive}
 
 
+def changed_names(archive, lower, upper):
+    """Members that differ. Of a file with several names all or none: a layer's links stay inside the layer."""
+    links = {member.name: member.linkname for member in archive if member.islnk()}
+    changed = {name for name in upper if lower.get(name) != upper[name]}
+    targets = {links.get(name, name) for name in changed}
+    return changed | targets | {name for name, target in links.items() if target in targets}
+
+
 def write_layer(path, system, lower, upper):
     """Writes the layer that turns `lower` into `upper`; removed directories need one whiteout only."""
     with tarfile.open(system) as source, tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as layer:
@@ -37,10 +45,10 @@ def write_layer(path, system, lower, upper):
             if parent in gone:
                 continue
             layer.addfile(tarfile.TarInfo(os.path.join(parent, ".wh." + base)))
+        changed = changed_names(source, lower, upper)
         for member in source:
-            if lower.get(member.name) == upper[member.name] and not member.islnk():
-                continue
-            layer.addfile(member, source.extractfile(member) if member.isreg() else None)
+            if member.name in changed:
+                layer.addfile(member, source.extractfile(member) if member.isreg() else None)
 
 
 class Layout:
