@@ -20,6 +20,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let flyingFox: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
 let flyingSocks: Target.Dependency = .product(name: "FlyingSocks", package: "FlyingFox")
+let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func library(
@@ -48,6 +49,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/swhitty/FlyingFox", exact: "0.27.1"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         system("CFuse3", pkgConfig: "fuse3", apt: "libfuse3-dev"),
@@ -61,18 +63,22 @@ let package = Package(
         library("Blocks", ["Base"], pure),
         library("Ext4", ["Blocks", "Base"], pure),
         library("HTTP", ["Base", "CCurl"]),
-        library("OCI", ["HTTP", "Base"]),
-        library("ChunkStore", ["Blocks", "OCI", "Base", "CLinux", "CZstd"]),
+        library("OCI", ["HTTP", "Base", toml]),
+        library("ChunkStore", ["Blocks", "OCI", "HTTP", "Base", "CLinux", "CZstd", crypto]),
         library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
         library("Volumes", ["ChunkStore", "Blocks", "Base", "CLinux", grdb, logging]),
         library("BlockFS", ["Volumes", "ChunkStore", "Blocks", "Base", "CFuse3", "CLinux"]),
+        library(
+            "Distribution",
+            ["Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "Blocks", "Base", "CZstd"]),
         library("Mounts", ["Base", "OCI", "CLinux"]),
         library(
             "Daemon",
             [
-                "Mounts", "BlockFS", "Volumes", "Flatten", "ChunkStore", "OCI", "HTTP", "Ext4", "Blocks",
+                "Mounts", "BlockFS", "Distribution", "Volumes", "Flatten", "ChunkStore", "OCI", "HTTP",
+                "Ext4", "Blocks",
                 "Base",
-                "CLinux", flyingFox, flyingSocks, logging,
+                "CLinux", flyingFox, flyingSocks, logging, toml,
             ]),
         .executableTarget(
             name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", arguments],
@@ -84,14 +90,17 @@ let package = Package(
         tests("BaseTests", ["Base"]),
         tests("BlocksTests", ["Blocks", "Base"]),
         tests("Ext4Tests", ["Ext4", "Blocks", "Base", "CLinux"]),
-        tests("HTTPTests", ["HTTP", "Base"]),
-        tests("OCITests", ["OCI", "Base"]),
-        tests("ChunkStoreTests", ["ChunkStore", "Blocks", "Base"]),
+        tests("HTTPTests", ["HTTP", "Base", "CCurl"]),
+        tests("OCITests", ["OCI", "HTTP", "Base"]),
+        tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
         tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base"]),
         tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base", "CLinux"]),
+        tests(
+            "DistributionTests",
+            ["Distribution", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
         tests("MountsTests", ["Mounts", "OCI", "Base", "CLinux"]),
-        tests("DaemonTests", ["Daemon", "Mounts", "Volumes", "HTTP", "Base"]),
+        tests("DaemonTests", ["Daemon", "Distribution", "Mounts", "Volumes", "HTTP", "Base"]),
         tests("IntegrationTests", ["Base"]),
     ]
 )
