@@ -87,11 +87,13 @@ let package = Package(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
             swiftSettings: strict),
 
+        .target(
+            name: "TestSupport", dependencies: ["Base"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("BaseTests", ["Base"]),
         tests("BlocksTests", ["Blocks", "Base"]),
         tests("Ext4Tests", ["Ext4", "Blocks", "Base", "CLinux"]),
         tests("HTTPTests", ["HTTP", "Base", "CCurl"]),
-        tests("OCITests", ["OCI", "HTTP", "Base"]),
+        tests("OCITests", ["OCI", "HTTP", "TestSupport", "Base"]),
         tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
         tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base"]),
