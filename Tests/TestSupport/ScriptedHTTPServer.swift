@@ -35,6 +35,8 @@ public final class ScriptedHTTPServer: Sendable {
         public var resetAfterBytes: Int?
         /// Waits so long before it answers.
         public var delayMs: Int
+        /// Sent the body, it keeps the connection for so long and sends nothing more.
+        public var stallSeconds = 0
 
         public init(
             _ status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = [],
@@ -166,6 +168,7 @@ public final class ScriptedHTTPServer: Sendable {
             if answer.status != 204 { head += "Content-Length: \(length)\r\n" }
             let body = isHead ? [] : answer.body[..<min(answer.resetAfterBytes ?? .max, answer.body.count)]
             if !write(Array((head + "\r\n").utf8) + body) { return false }
+            if answer.stallSeconds > 0 { sleep(UInt32(answer.stallSeconds)) }
             if answer.resetAfterBytes != nil {
                 var option = linger(l_onoff: 1, l_linger: 0)
                 // What was sent must be read before the reset overtakes it.
