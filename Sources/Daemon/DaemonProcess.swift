@@ -14,7 +14,7 @@ public enum DaemonProcess {
 
     /// Serves until SIGTERM or SIGINT; call it on the main thread, before any other thread is made.
     /// - Parameter readyDescriptor: gets one line, that it serves or why it cannot; closed afterwards.
-    public static func run(_ places: Places, readyDescriptor: Int32?) throws(Failure) {
+    public static func run(_ configuration: Configuration, readyDescriptor: Int32?) throws(Failure) {
         // Blocked here, and so in every thread that is made from now on: one place waits for them.
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -25,28 +25,42 @@ public enum DaemonProcess {
         umask(0o077)
         // The directory it was started in may be on a mount that somebody wants to take away.
         if chdir("/") < 0 { throw Failure(SystemError.last("chdir", "/")) }
-        Log.bootstrap(level: .info)
+        Log.bootstrap(level: Logger.Level(rawValue: configuration[Settings.logLevel]) ?? .info)
+        raiseFileLimit()
 
         let daemon: RunningDaemon
-        do { daemon = try RunningDaemon(places) } catch is RunningDaemon.Busy {
-            tell(readyDescriptor, busyWord)
-            throw Failure(.inUse, "\(places.run): another daemon runs there; stop it or choose another --run")
+        do { daemon = try RunningDaemon(configuration) } catch is RunningDaemon.Busy {
+            if let readyDescriptor { tell(readyDescriptor, busyWord) }
+            let run = configuration.places.run
+            throw Failure(.inUse, "\(run): another daemon runs there; stop it or choose another --run")
         } catch {
             let failure = Failure(error)
-            tell(readyDescriptor, failure.message)
+            if let readyDescriptor { tell(readyDescriptor, failure.message) }
             throw failure
         }
-        tell(readyDescriptor, readyWord)
+        if let readyDescriptor { tell(readyDescriptor, readyWord) }
         var received: Int32 = 0
         sigwait(&signals, &received)
         Log.logger("daemon").info("ending", metadata: ["signal": "\(received)"])
         daemon.end()
     }
 
-    private static func tell(_ descriptor: Int32?, _ text: String) {
-        guard let descriptor else { return }
+    /// Tells the one who started a daemon one line, and closes the descriptor.
+    public static func tell(_ descriptor: Int32, _ text: String) {
         let line = Array((text.split(whereSeparator: \.isNewline).joined(separator: " ") + "\n").utf8)
         _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
         close(descriptor)
+    }
+
+    /// Connections, arenas and deltas are open files: as many as may be.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(files, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(files, &limit) < 0 {
+            Log.warning(
+                "daemon", "open files are limited", ["reason": "\(SystemError.last("setrlimit", "files"))"])
+        }
     }
 }

@@ -25,7 +25,8 @@ final class RunningDaemon: Sendable {
     private static let tidySeconds = 2.0
 
     /// Serves when it returns.
-    init(_ places: Places) throws {
+    init(_ configuration: Configuration) throws {
+        let places = configuration.places
         try Directories.create(places.run)
         lock = try File(open: places.lock, O_RDWR | O_CREAT)
         // The kernel lets go of the lock with the process, so what else lies here is a dead daemon's.
@@ -37,7 +38,7 @@ final class RunningDaemon: Sendable {
             try Directories.create(directory)
         }
         let store = try VolumeStore(root: places.root)
-        driver = Driver(places: places, store: store)
+        driver = Driver(configuration: configuration, store: store)
         fileSystem = try BlockFileSystem(mountPoint: places.fileSystem, store: store)
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
         try fileSystem.start()

@@ -135,8 +135,8 @@ public struct Bundle {
         var hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
         var resolver: [UInt8] = []
         if network == .host {
-            hosts = ((try? smallFile("/etc/hosts")).map { String(decoding: $0, as: UTF8.self) }) ?? hosts
-            resolver = (try? smallFile("/etc/resolv.conf")) ?? []
+            hosts = ((try? File.small("/etc/hosts")).map { String(decoding: $0, as: UTF8.self) }) ?? hosts
+            resolver = (try? File.small("/etc/resolv.conf")) ?? []
         }
         if !hosts.hasSuffix("\n") { hosts += "\n" }
         hosts += "127.0.0.1\t\(hostname)\n"

@@ -91,7 +91,7 @@ public final class LoopDevice: Sendable {
     /// Reads sysfs only, so a file on a stalled file system does not stop it. A removed file ends in `
     /// (deleted)`.
     public static func backingFile(number: Int32) -> String? {
-        guard let bytes = try? smallFile("/sys/block/loop\(number)/loop/backing_file") else { return nil }
+        guard let bytes = try? File.small("/sys/block/loop\(number)/loop/backing_file") else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }
@@ -116,7 +116,7 @@ public final class LoopDevice: Sendable {
             do throws(SystemError) { return try OwnedFD(open: path, flags) } catch {
                 guard error.code == ENOENT else { throw error }
             }
-            let text = String(decoding: try smallFile("/sys/block/loop\(number)/dev"), as: UTF8.self)
+            let text = String(decoding: try File.small("/sys/block/loop\(number)/dev"), as: UTF8.self)
             let parts = text.split { $0 == ":" || $0 == "\n" }.compactMap { UInt32($0) }
             guard parts.count == 2 else { throw SystemError(ENODEV, "mknod", path) }
             if slk_mknod_block(path, 0o660, parts[0], parts[1]) < 0, errno != EEXIST {
@@ -157,16 +157,4 @@ public final class LoopDevice: Sendable {
         guard let file = try? File(open: attribute, O_WRONLY) else { return }
         try? file.write(Array("\(kilobytes)".utf8), at: 0)
     }
-}
-
-/// Reads a small file of /proc or /sys, whose length is not known beforehand.
-func smallFile(_ path: String, limitBytes: Int = 16 << 20) throws(SystemError) -> [UInt8] {
-    let file = try File(open: path, O_RDONLY)
-    var bytes: [UInt8] = []
-    while bytes.count < limitBytes {
-        let piece = try file.read(count: 65536, at: UInt64(bytes.count))
-        if piece.isEmpty { return bytes }
-        bytes += piece
-    }
-    throw SystemError(EFBIG, "read", path)
 }

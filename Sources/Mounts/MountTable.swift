@@ -30,7 +30,8 @@ public struct MountTable: Sendable {
 
     /// Reads the table of the calling process.
     public static func current() throws(MountsError) -> MountTable {
-        let bytes = try MountsError.wrapping { () throws(SystemError) in try smallFile("/proc/self/mountinfo")
+        let bytes = try MountsError.wrapping { () throws(SystemError) in
+            try File.small("/proc/self/mountinfo")
         }
         return MountTable(parsing: bytes)
     }

@@ -33,7 +33,7 @@ enum ProcessScan {
     }
 
     private static func title(_ base: String) -> String {
-        let bytes = (try? smallFile(base + "/comm")) ?? []
+        let bytes = (try? File.small(base + "/comm")) ?? []
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 

@@ -23,7 +23,8 @@ struct Slacker: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // The daemon's children pass here on the way to every container; they need no command line parsed.
         if CommandLine.arguments.dropFirst().first == "internal" { Glibc.exit(InternalCommand.main()) }
-        let arguments = GlobalOptions.takeLeading(Array(CommandLine.arguments.dropFirst()))
+        var arguments = GlobalOptions.moveLeading(Array(CommandLine.arguments.dropFirst()))
+        if ["daemon", "config"].contains(arguments.first) { arguments = FlagSetting.unfold(arguments) }
         do {
             var command = try parseAsRoot(arguments)
             try command.run()

@@ -71,7 +71,7 @@ import Testing
         let made = try Bundle(
             directory: bundle, root: root, identifier: "one", configuration: image, options: options)
         try made.write()
-        let bytes = try smallFile(bundle + "/config.json")
+        let bytes = try File.small(bundle + "/config.json")
         let read = try JSONDecoder().decode(RuntimeSpecification.self, from: Data(bytes))
         #expect(read == made.specification)
         #expect(read.process.args == ["/entry", "given"] && read.process.cwd == "/data/x")
@@ -85,7 +85,7 @@ import Testing
                     destination: "/host-etc", type: "bind", source: "/etc",
                     options: ["rbind", "rprivate", "ro"]))
         #expect(Directories.exists(root + "/data/x"))
-        #expect(try smallFile(bundle + "/hostname") == Array("one\n".utf8))
+        #expect(try File.small(bundle + "/hostname") == Array("one\n".utf8))
         options.entrypoint = "/other"
         options.command = []
         #expect(try Bundle.arguments(image.config ?? .init(), options) == ["/other"])

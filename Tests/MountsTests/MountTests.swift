@@ -14,11 +14,11 @@ import Testing
             let device = try LoopDevice.attach(image, readOnly: true, readAhead: 512)
             #expect(try directory.loops() == [LoopUse(number: device.number, file: image, directories: [])])
             let queue = "/sys/block/loop\(device.number)/"
-            #expect(try smallFile(queue + "loop/dio") == Array("1\n".utf8))
-            #expect(try smallFile(queue + "loop/autoclear") == Array("1\n".utf8))
-            #expect(try smallFile(queue + "queue/logical_block_size") == Array("4096\n".utf8))
-            #expect(try smallFile(queue + "queue/read_ahead_kb") == Array("512\n".utf8))
-            #expect(try smallFile(queue + "ro") == Array("1\n".utf8))
+            #expect(try File.small(queue + "loop/dio") == Array("1\n".utf8))
+            #expect(try File.small(queue + "loop/autoclear") == Array("1\n".utf8))
+            #expect(try File.small(queue + "queue/logical_block_size") == Array("4096\n".utf8))
+            #expect(try File.small(queue + "queue/read_ahead_kb") == Array("512\n".utf8))
+            #expect(try File.small(queue + "ro") == Array("1\n".utf8))
         }
         #expect(try waitUntilNoLoops(directory))
         #expect(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
-import Glibc
 
 /// A process by its number and the moment of its start, since numbers are given out again.
 struct ProcessIdentity: Sendable, Equatable {
@@ -19,9 +18,7 @@ struct ProcessIdentity: Sendable, Equatable {
 
     /// Field 22 of /proc/N/stat; the fields are counted after the name, which may hold spaces and brackets.
     private static func startTime(_ number: Int32) -> String? {
-        guard let file = try? File(open: "/proc/\(number)/stat", O_RDONLY),
-            let bytes = try? file.read(count: 4096, at: 0)
-        else { return nil }
+        guard let bytes = try? File.small("/proc/\(number)/stat") else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         guard let end = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: end)...].split(separator: " ")

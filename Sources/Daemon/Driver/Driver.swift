@@ -8,6 +8,7 @@ import Volumes
 ///
 /// Blocks; for plain threads.
 final class Driver: Sendable {
+    let configuration: Configuration
     let places: Places
     let store: VolumeStore
     let mounts: MountManager
@@ -15,8 +16,9 @@ final class Driver: Sendable {
     let operations = OperationTable()
     private let started = MonotonicTime.now
 
-    init(places: Places, store: VolumeStore) {
-        self.places = places
+    init(configuration: Configuration, store: VolumeStore) {
+        self.configuration = configuration
+        places = configuration.places
         self.store = store
         mounts = MountManager(places: places, store: store)
         containers = ContainerManager(mounts: mounts)
@@ -99,9 +101,7 @@ final class Driver: Sendable {
 
     /// The second number of /proc/self/statm, in pages.
     private static func residentBytes() -> UInt64 {
-        guard let file = try? File(open: "/proc/self/statm", O_RDONLY),
-            let bytes = try? file.read(count: 256, at: 0)
-        else { return 0 }
+        guard let bytes = try? File.small("/proc/self/statm") else { return 0 }
         let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
         return (fields.count > 1 ? UInt64(fields[1]) ?? 0 : 0) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
     }

@@ -15,6 +15,12 @@ struct ControlServer: Sendable {
 
     private let server: HTTPServer
     private let path: String
+    private let isStopping = Flag()
+
+    /// Set once; a class, since copies of the server share it.
+    private final class Flag: Sendable {
+        let value = Lock(false)
+    }
 
     /// - Parameter router: what to do with a call; it runs on a plain thread of its own.
     init(path: String, router: Router) throws(Failure) {
@@ -34,9 +40,12 @@ struct ControlServer: Sendable {
     /// The daemon's lock is held, so an old socket is a dead one's.
     func start() async throws(Failure) {
         unlink(path)
-        let (server, path) = (server, path)
+        let (server, path, isStopping) = (server, path, isStopping)
         Task.detached {
-            do { try await server.run() } catch { Log.logger("api").error("\(path): \(error)") }
+            // A server that is stopped ends with an error too; only another end is worth a line.
+            do { try await server.run() } catch {
+                if !isStopping.value.withLock({ $0 }) { Log.error("api", "\(path): \(error)") }
+            }
         }
         do { try await server.waitUntilListening(timeout: 10) } catch {
             throw Failure(.unavailable, "\(path): cannot listen: \(error)")
@@ -45,6 +54,7 @@ struct ControlServer: Sendable {
     }
 
     func stop() async {
+        isStopping.value.withLock { $0 = true }
         unlink(path)
         await server.stop(timeout: 1)
     }

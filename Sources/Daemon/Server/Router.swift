@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// The routes of the control API: which call does what.
 ///
 /// Blocks; for plain threads.
@@ -10,6 +12,8 @@ struct Router: Sendable {
     func route(_ call: Call) throws(Failure) -> Reply {
         switch (call.method, call.path.first ?? "", call.path.count) {
         case ("GET", "status", 1): return try .value(driver.status())
+        case ("GET", "config", 1):
+            return try .value(ConfigurationInfo(process: getpid(), settings: driver.configuration.entries))
         case ("GET", "df", 1): return try .value(driver.usage())
         case ("GET", "images", 1): return try .value(driver.images())
         case ("GET", "volumes", 1): return try .value(driver.volumes())

@@ -7,27 +7,44 @@ import Glibc
 
 /// Starts a daemon in the background and waits until it serves.
 struct DaemonStarter {
+    /// What came of a start.
+    enum Outcome {
+        case started
+        /// Another daemon serves these directories.
+        case other
+    }
+
     private let places: Places
+    private let file: String?
+    private let settings: [String]
 
     /// Seconds that a daemon may take to start; checking a big store after a power cut takes the most.
     private static let limitSeconds = 120.0
 
-    init(_ places: Places) {
+    /// - Parameters:
+    ///   - file: the configuration file that was named, absolute; the daemon gets the environment anyway.
+    ///   - settings: `section.name=value`.
+    init(_ places: Places, file: String?, settings: [String] = []) {
         self.places = places
+        self.file = file
+        self.settings = settings
     }
 
     /// Returns once a daemon listens.
     ///
     /// Another client may have started one at the same moment: then that one serves.
-    func start() throws(Failure) {
+    @discardableResult
+    func start() throws(Failure) -> Outcome {
         let reader: OwnedFD
         do throws(SystemError) { reader = try spawn() } catch {
             throw Failure(.failed, "daemon: cannot be started: \(error)")
         }
         let word = try readWord(reader.raw)
         switch word {
-        case DaemonProcess.readyWord: return
-        case DaemonProcess.busyWord: try waitForOther()
+        case DaemonProcess.readyWord: return .started
+        case DaemonProcess.busyWord:
+            try waitForOther()
+            return .other
         case "": throw Failure(.failed, "daemon: ended while it started; its log is \(places.log)")
         default: throw Failure(.failed, word)
         }
@@ -41,10 +58,10 @@ struct DaemonStarter {
         if pipe2(&ends, O_CLOEXEC) < 0 { throw SystemError.last("pipe2", "pipe") }
         let reader = OwnedFD(taking: ends[0])
         let writer = OwnedFD(taking: ends[1])
-        let arguments = [
-            "/proc/self/exe", "--root", places.root, "--run", places.run, "daemon", "--foreground",
-            "--ready-fd", "3",
-        ]
+        let arguments =
+            ["/proc/self/exe"] + (file.map { ["--config", $0] } ?? [])
+            + ["--root", places.root, "--run", places.run, "daemon", "--foreground", "--ready-fd", "3"]
+            + settings.flatMap { ["--set", $0] }
         _ = try Subprocess.spawn(
             arguments, output: log.raw, errors: log.raw, extra: [writer.raw], newSession: true)
         return reader

@@ -4,7 +4,7 @@ import ArgumentParser
 import Daemon
 import Glibc
 
-/// Where the daemon keeps its state and its sockets; the same for every verb.
+/// Which daemon is meant; the same for every verb.
 struct GlobalOptions: ParsableArguments {
     @Option(help: "Directory for images and volumes. (default: $SLACKER_ROOT or \(Places.defaultRoot))")
     var root: String?
@@ -12,58 +12,81 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "Directory for sockets and mounts. (default: $SLACKER_RUN or \(Places.defaultRun))")
     var run: String?
 
-    var places: Places {
-        Places(
-            root: Paths.absolute(root ?? Self.environment("SLACKER_ROOT") ?? Places.defaultRoot),
-            run: Paths.absolute(run ?? Self.environment("SLACKER_RUN") ?? Places.defaultRun))
+    @Option(
+        help: "Configuration file. (default: $\(Configuration.fileVariable) or \(Configuration.defaultFile))")
+    var config: String?
+
+    /// Everything that is configured for this command, and for a daemon that it starts.
+    /// - Parameter settings: `section.name=value` of further flags.
+    func configuration(_ settings: [String] = []) throws(Failure) -> Configuration {
+        var flags: [FlagSetting] = []
+        for text in settings { flags.append(try FlagSetting(parsing: text)) }
+        if let root { flags.append(FlagSetting(path: "storage.root", text: root, flag: "--root")) }
+        if let run { flags.append(FlagSetting(path: "storage.run", text: run, flag: "--run")) }
+        return try Configuration(
+            file: config, environment: Self.environment(), flags: flags, directory: Paths.current())
     }
 
-    /// The root, if the user has named one: a daemon that serves another one must not answer.
-    var namedRoot: String? {
-        (root ?? Self.environment("SLACKER_ROOT")).map(Paths.absolute)
-    }
-
-    /// A client of the daemon of these places, which is started when none runs.
+    /// A client of the daemon that is meant, which is started when none runs.
     func connect() throws(Failure) -> ControlClient {
+        try connect(configuration())
+    }
+
+    func connect(_ configuration: Configuration) throws(Failure) -> ControlClient {
         try Requirements.check()
-        let places = places
-        return try ControlClient(places, expectedRoot: namedRoot) { () throws(Failure) in
-            try DaemonStarter(places).start()
+        let places = configuration.places
+        let starter = DaemonStarter(places, file: config.map(Paths.absolute))
+        return try ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
+            () throws(Failure) in
+            try starter.start()
         }
     }
 
     /// `slacker --root DIR verb` means the same as `slacker verb --root DIR`.
-    static func takeLeading(_ arguments: [String]) -> [String] {
+    static func moveLeading(_ arguments: [String]) -> [String] {
+        let names = ["--root", "--run", "--config"]
         var rest = arguments[...]
+        var options: [String] = []
         while let first = rest.first {
-            let names = ["--root": "SLACKER_ROOT", "--run": "SLACKER_RUN"]
-            if let variable = names[first], let value = rest.dropFirst().first {
-                setenv(variable, value, 1)
+            if names.contains(first), rest.count > 1 {
+                options += rest.prefix(2)
                 rest = rest.dropFirst(2)
-            } else if let (option, variable) = names.first(where: { first.hasPrefix($0.key + "=") }) {
-                setenv(variable, String(first.dropFirst(option.count + 1)), 1)
+            } else if names.contains(where: { first.hasPrefix($0 + "=") }) {
+                options.append(first)
                 rest = rest.dropFirst()
             } else {
                 break
             }
         }
-        return Array(rest)
+        // Only verbs take them: help and version have nothing to do with a daemon.
+        guard let verb = rest.first, !verb.hasPrefix("-"), verb != "version", verb != "help" else {
+            return Array(rest)
+        }
+        return [verb] + options + rest.dropFirst()
     }
 
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name) else { return nil }
-        let text = String(cString: value)
-        return text.isEmpty ? nil : text
+    private static func environment() -> [String] {
+        var entries: [String] = []
+        var next = Glibc.environ
+        while let entry = next?.pointee {
+            entries.append(String(cString: entry))
+            next = next?.advanced(by: 1)
+        }
+        return entries
     }
 }
 
 /// Paths as the daemon needs them, which has another working directory.
 enum Paths {
+    static func current() -> String {
+        guard let raw = getcwd(nil, 0) else { return "/" }
+        defer { free(raw) }
+        return String(cString: raw)
+    }
+
     static func absolute(_ path: String) -> String {
         if path.hasPrefix("/") { return path }
-        guard let raw = getcwd(nil, 0) else { return "/" + path }
-        defer { free(raw) }
-        let directory = String(cString: raw)
+        let directory = current()
         return (directory == "/" ? "" : directory) + "/" + path
     }
 

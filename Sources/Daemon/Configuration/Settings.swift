@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The table of settings: file, environment, flags, `slacker config` and docs/configuration.md follow it.
+enum Settings {
+    static let storageRoot = Setting.path(
+        "storage.root", Places.defaultRoot, variable: "SLACKER_ROOT",
+        "What must survive: catalog, chunks, block maps, deltas.")
+    static let storageRun = Setting.path(
+        "storage.run", Places.defaultRun, variable: "SLACKER_RUN",
+        "What a restart of the machine may take: sockets, mounts, containers.")
+
+    static let plainHTTP = Setting.list(
+        "registries.plain_http",
+        "Registries that are spoken to without TLS, `HOST` or `HOST:PORT`; loopback addresses always may be.")
+    static let certificatesDirectory = Setting.path(
+        "registries.certs_dir", "/etc/containerd/certs.d",
+        "Directory with `HOST/hosts.toml`, as containerd has it: mirrors, authorities, client certificates.")
+    static let credentialFiles = Setting.paths(
+        "registries.credential_files",
+        "Files with credentials as Docker keeps them; empty for the usual places.")
+    static let blockImages = Setting.list(
+        "registries.block_images", ["*"],
+        "Places whose block images may be mounted, `HOST`, `HOST/REPO`, `*` for all. The kernel mounts the "
+            + "file system of such an image, so name only those you trust.")
+
+    static let proxy = Setting.text(
+        "network.proxy", "Proxy for all transfers, as an address; empty for that of the environment.")
+    static let connectSeconds = Setting.seconds(
+        "network.connect_seconds", 10, in: 0.1...300, "How long a connection may take to stand.")
+    static let stallSeconds = Setting.seconds(
+        "network.stall_seconds", 20, in: 1...3600, "How long a transfer may go without a byte.")
+    static let retries = Setting.integer(
+        "network.retries", 4, in: 0...100, "Tries after a first one that failed, with growing pauses.")
+    static let connections = Setting.integer(
+        "network.connections", 64, in: 1...1024, "Connections at the same time, in all.")
+    static let connectionsPerHost = Setting.integer(
+        "network.connections_per_host", 16, in: 1...256, "Connections at the same time to one host.")
+
+    static let waitSeconds = Setting.seconds(
+        "fetch.wait_seconds", 60, in: 1...86_400,
+        "How long a read of a container waits for blocks that do not come, before it gets EIO.")
+    static let fetchMemory = Setting.bytes(
+        "fetch.memory", 64 << 20, in: (4 << 20)...(16 << 30), "Memory for bytes that are on their way.")
+    static let demandRequests = Setting.integer(
+        "fetch.demand_requests", 32, in: 1...256, "Requests in flight for what containers wait for.")
+    static let readAheadRequests = Setting.integer(
+        "fetch.read_ahead_requests", 8, in: 0...256,
+        "Requests in flight for what they will probably read next.")
+    static let backgroundRequests = Setting.integer(
+        "fetch.background_requests", 4, in: 1...256, "Requests in flight for fill.")
+    static let readAheadBytes = Setting.bytes(
+        "fetch.read_ahead", 4 << 20, in: 0...(256 << 20),
+        "How far reading ahead may go when a container reads on and on; 0 for not at all.")
+    static let eagerBytes = Setting.bytes(
+        "fetch.eager_bytes", 32 << 20, in: 0...(1 << 40),
+        "Bytes read by demand after which the whole image is fetched; 0 for never.")
+
+    static let fillPolicy = Setting.choice(
+        "fill.policy", "idle", of: ["never", "idle", "now"],
+        "When the rest of a lazily pulled image is fetched: never, when no container waits, or at once.")
+    static let fillRate = Setting.bytes(
+        "fill.rate", 0, in: 0...(1 << 40), "Bytes each second that fill may take; 0 for no limit.")
+    static let fillIdleSeconds = Setting.seconds(
+        "fill.idle_seconds", 5, in: 0...86_400,
+        "With the policy idle: seconds without a read that had to wait.")
+
+    static let s3Endpoint = Setting.text(
+        "s3.endpoint", "Address of the S3 server; empty for that of AWS in the region.")
+    static let s3Region = Setting.text("s3.region", "us-east-1", "Region that requests are signed for.")
+    static let s3CredentialsFile = Setting.path(
+        "s3.credentials_file",
+        "File with access keys as AWS tools keep them; empty for AWS_ACCESS_KEY_ID and its companions in the "
+            + "daemon's environment, then `~/.aws/credentials`.")
+    static let s3Profile = Setting.text("s3.profile", "default", "Which profile of that file.")
+
+    static let logLevel = Setting.choice(
+        "log.level", "info", of: ["trace", "debug", "info", "notice", "warning", "error", "critical"],
+        "The least important lines that the daemon logs.")
+
+    static let runPull = Setting.choice(
+        "run.pull", "missing", of: ["always", "missing", "never"],
+        "Whether `run REF` asks the registry: always, when the image is not here, or never.")
+    static let recordSeconds = Setting.seconds(
+        "run.record_seconds", 20, in: 0...3600,
+        "Seconds at the start of a container whose reads make a boot profile of an image that has none; 0 for "
+            + "none.")
+
+    /// All of them, in the order of the reference.
+    static let all: [SettingKey] = [
+        storageRoot.key, storageRun.key,
+        plainHTTP.key, certificatesDirectory.key, credentialFiles.key, blockImages.key,
+        proxy.key, connectSeconds.key, stallSeconds.key, retries.key, connections.key,
+        connectionsPerHost.key,
+        waitSeconds.key, fetchMemory.key, demandRequests.key, readAheadRequests.key, backgroundRequests.key,
+        readAheadBytes.key, eagerBytes.key,
+        fillPolicy.key, fillRate.key, fillIdleSeconds.key,
+        s3Endpoint.key, s3Region.key, s3CredentialsFile.key, s3Profile.key,
+        logLevel.key,
+        runPull.key, recordSeconds.key,
+    ]
+
+    static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
+
+    /// Names of the sections, in order.
+    static let sections = all.reduce(into: [String]()) { if $0.last != $1.section { $0.append($1.section) } }
+}
