@@ -20,6 +20,17 @@ typedef struct slk_curl {
     __typeof__(&curl_easy_strerror) easy_strerror;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_easy_pause) easy_pause;
+    __typeof__(&curl_multi_init) multi_init;
+    __typeof__(&curl_multi_cleanup) multi_cleanup;
+    __typeof__(&curl_multi_setopt) multi_setopt;
+    __typeof__(&curl_multi_add_handle) multi_add_handle;
+    __typeof__(&curl_multi_remove_handle) multi_remove_handle;
+    __typeof__(&curl_multi_perform) multi_perform;
+    __typeof__(&curl_multi_poll) multi_poll;
+    __typeof__(&curl_multi_wakeup) multi_wakeup;
+    __typeof__(&curl_multi_info_read) multi_info_read;
+    __typeof__(&curl_multi_strerror) multi_strerror;
 } slk_curl;
 
 // Fills the table; the name of what is missing, or NULL.
@@ -27,7 +38,11 @@ static inline const char *slk_curl_load(slk_curl *api) {
     static const char *const names[] = {
         "curl_global_init",  "curl_easy_init",    "curl_easy_setopt",  "curl_easy_getinfo",  "curl_easy_perform",
         "curl_easy_reset",   "curl_easy_cleanup", "curl_easy_strerror", "curl_slist_append", "curl_slist_free_all",
+        "curl_easy_pause",   "curl_multi_init",   "curl_multi_cleanup", "curl_multi_setopt", "curl_multi_add_handle",
+        "curl_multi_remove_handle", "curl_multi_perform", "curl_multi_poll", "curl_multi_wakeup",
+        "curl_multi_info_read", "curl_multi_strerror",
     };
+    _Static_assert(sizeof names / sizeof *names * sizeof(void *) == sizeof(slk_curl), "a name for each pointer");
     void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
     if (library == NULL) return "libcurl.so.4";
     for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
@@ -57,6 +72,42 @@ static inline CURLcode slk_curl_set_write(const slk_curl *api, CURL *handle, CUR
 }
 static inline CURLcode slk_curl_get_long(const slk_curl *api, CURL *handle, CURLINFO info, long *value) {
     return api->easy_getinfo(handle, info, value);
+}
+static inline CURLcode slk_curl_get_string(const slk_curl *api, CURL *handle, CURLINFO info, const char **value) {
+    return api->easy_getinfo(handle, info, value);
+}
+static inline CURLcode slk_curl_get_offset(const slk_curl *api, CURL *handle, CURLINFO info, curl_off_t *value) {
+    return api->easy_getinfo(handle, info, value);
+}
+static inline CURLMcode slk_curl_multi_set_long(const slk_curl *api, CURLM *multi, CURLMoption option, long value) {
+    return api->multi_setopt(multi, option, value);
+}
+
+typedef int (*slk_curl_seek)(void *context, curl_off_t offset, int origin);
+typedef int (*slk_curl_connected)(void *context, char *peer, char *local, int peer_port, int local_port);
+
+static inline CURLcode slk_curl_set_seek(const slk_curl *api, CURL *handle, slk_curl_seek value) {
+    return api->easy_setopt(handle, CURLOPT_SEEKFUNCTION, value);
+}
+static inline CURLcode slk_curl_set_connected(const slk_curl *api, CURL *handle, slk_curl_connected value) {
+    return api->easy_setopt(handle, CURLOPT_PREREQFUNCTION, value);
+}
+// The library copies the bytes.
+static inline CURLcode slk_curl_set_blob(const slk_curl *api, CURL *handle, CURLoption option, const void *bytes,
+                                         size_t count) {
+    struct curl_blob blob = {.data = (void *)bytes, .len = count, .flags = CURL_BLOB_COPY};
+    return api->easy_setopt(handle, option, &blob);
+}
+
+// Takes the next finished transfer off the list; NULL when there is none.
+static inline CURL *slk_curl_next_done(const slk_curl *api, CURLM *multi, CURLcode *result) {
+    int left;
+    for (CURLMsg *message; (message = api->multi_info_read(multi, &left)) != NULL;) {
+        if (message->msg != CURLMSG_DONE) continue;
+        *result = message->data.result;
+        return message->easy_handle;
+    }
+    return NULL;
 }
 
 #endif
