@@ -39,6 +39,10 @@ final class ReadReplies: Sendable {
         for segment in segments {
             total += segment.byteCount
             if case .file = segment.source { fileCount += 1 }
+            if case .absent = segment.source {
+                fuse_reply_err(request, EIO)
+                return
+            }
         }
         if total > Int(Server.maximumReadBytes) {
             fuse_reply_err(request, EIO)
@@ -65,6 +69,7 @@ final class ReadReplies: Sendable {
                 case .zeros: slk_bufvec_add_memory(vector, Self.zeros, segment.byteCount)
                 case .file(let descriptor, let offset):
                     slk_bufvec_add_file(vector, descriptor, off_t(offset), segment.byteCount)
+                case .absent: break  // refused above
                 }
             }
             fuse_reply_data(request, vector, fuse_buf_copy_flags(0))
@@ -94,6 +99,7 @@ final class ReadReplies: Sendable {
                     }
                     done += count
                 }
+            case .absent: break  // refused above
             }
             filled += segment.byteCount
         }

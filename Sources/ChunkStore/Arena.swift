@@ -4,6 +4,7 @@ import Base
 import Blocks
 import CLinux
 import Glibc
+import Synchronization
 
 /// One file of at most 4 GiB that holds plain chunks in slots of whole blocks.
 ///
@@ -16,17 +17,15 @@ final class Arena: Sendable {
     static let limit = 4096
     static let maximumBlocks: UInt32 = 1 << 20
 
-    /// What a failed or successful synchronisation leaves behind.
-    struct Health {
-        var failed = false
-    }
-
     /// The number in the file's name and in the index; never used again by another file of this store.
     let number: UInt32
     /// The place in the table of open arenas.
     let index: Int
     let file: File
-    private let health = Lock(Health())
+    /// Held while the file is being synchronised, which may take seconds.
+    private let synchronizing = Lock(())
+    /// Set for good by a failed synchronisation; apart from the lock, so that writers need not wait for one.
+    private let failed = Atomic<Bool>(false)
 
     init(number: UInt32, index: Int, path: String, create: Bool) throws(SystemError) {
         self.number = number
@@ -48,19 +47,19 @@ final class Arena: Sendable {
         return number
     }
 
-    var hasFailed: Bool { health.withLock { $0.failed } }
+    var hasFailed: Bool { failed.load(ordering: .acquiring) }
 
     /// Makes all that was written durable.
     ///
     /// One failure is remembered for good: Linux reports it only once, and to one caller, though it concerns
     /// everybody's data.
     func synchronize(_ call: () throws(SystemError) -> Void) throws(SystemError) {
-        try health.withLock { (health: inout Health) throws(SystemError) in
-            if health.failed { throw SystemError(EIO, "fdatasync", file.path) }
+        try synchronizing.withLock { (_: inout Void) throws(SystemError) in
+            if hasFailed { throw SystemError(EIO, "fdatasync", file.path) }
             do throws(SystemError) {
                 try call()
             } catch {
-                health.failed = true
+                failed.store(true, ordering: .releasing)
                 throw error
             }
         }

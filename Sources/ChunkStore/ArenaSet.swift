@@ -18,6 +18,16 @@ struct FreedBlocks {
     let arena: Int
     let start: UInt32
     let count: UInt32
+
+    init(arena: Int, start: UInt32, count: UInt32) {
+        self.arena = arena
+        self.start = start
+        self.count = count
+    }
+
+    init(_ slot: Slot) {
+        self.init(arena: slot.arena, start: slot.block, count: UInt32(slot.count))
+    }
 }
 
 /// The arena files of a store: which are open, who may write where, and when one is deleted.
@@ -141,6 +151,11 @@ final class ArenaSet: @unchecked Sendable {
     private static func giveBackRest(of lease: Lease, _ state: inout State) {
         guard let entry = state.entries[lease.arena.index], entry.tail == lease.end else { return }
         state.entries[lease.arena.index]?.tail = lease.next
+    }
+
+    /// Keeps an arena for somebody who writes into it.
+    func pin(_ arena: Arena) {
+        state.withLock { $0.entries[arena.index]?.pins += 1 }
     }
 
     /// Undoes the pin of a lease, once the chunks that were written there have been entered or given up.

@@ -10,6 +10,8 @@ public import Blocks
 public final class ChunkStore: Sendable {
     let core: StoreCore
     @usableFromInline let stability: ReadWriteLock
+    /// The sources that packs can be fetched from.
+    public let sources = SourceRegistry()
 
     /// Opens the store in a directory, or makes it there.
     ///
@@ -25,6 +27,7 @@ public final class ChunkStore: Sendable {
     }
 
     deinit {
+        core.fetched.stop(core)
         core.reclaimer.stop()
     }
 
@@ -34,9 +37,9 @@ public final class ChunkStore: Sendable {
     }
 
     /// Makes a map readable, with a reference on each of its chunks.
-    /// - Throws: `missingChunk` when the store does not have them all; then no reference is kept.
+    /// - Throws: `missingChunk` when the store does not know them all; then no reference is kept.
     public func attach(_ map: BlockMap) throws(ChunkStoreError) -> ResidentMap {
-        ResidentMap(map, chunkHandles: try core.retain(map.chunks), store: self)
+        try attach(map, places: nil, sources: [])
     }
 
     /// Frees every chunk that no resident map and no session refers to, and returns how many and how large.
@@ -68,6 +71,9 @@ public final class ChunkStore: Sendable {
         core.table.withLock { table in
             figures.chunks = table.count
             figures.plainBytes = table.plainBlocks * UInt64(Block.bytes)
+            figures.absentChunks = table.absentCount
+            figures.absentBytes = table.absentBlocks * UInt64(Block.bytes)
+            figures.packs = table.places.packCount
             figures.references = table.references
             figures.unreferencedChunks = table.unreferencedCount
         }
@@ -79,19 +85,20 @@ public final class ChunkStore: Sendable {
 
     // MARK: Single chunks
 
-    /// True when the chunk is stored.
+    /// True when the chunk is stored; not when it is absent.
     public func contains(_ chunk: ChunkDescriptor) -> Bool {
-        handle(of: chunk) != nil
+        core.table.withLock { table in table.find(chunk).map { table.slots[$0].isPresent } ?? false }
     }
 
-    /// The handle of a stored chunk; it stays valid while somebody else holds a reference on the chunk.
+    /// The handle of a chunk that is known, present or absent; it stays valid while somebody else holds a reference on the chunk.
     public func handle(of chunk: ChunkDescriptor) -> ChunkHandle? {
         core.table.withLock { $0.find(chunk) }.map(ChunkHandle.init(index:))
     }
 
     /// The plain bytes of a chunk, checked against its digest.
+    /// - Throws: `absentChunk` when it has not been fetched, `missingChunk` when it is not known.
     public func read(_ chunk: ChunkDescriptor) throws(ChunkStoreError) -> [UInt8] {
-        let handles = try core.retain([chunk])
+        let handles = try core.retain([chunk], nil)
         defer { core.drop(handles) }
         return try core.read(handles[0], digest: chunk.digest)
     }
@@ -108,8 +115,7 @@ public final class ChunkStore: Sendable {
             var chunks: [ChunkDescriptor] = []
             chunks.reserveCapacity(table.count)
             table.forEach { handle in
-                chunks.append(
-                    ChunkDescriptor(digest: table.digest(of: handle), blockCount: table.slots[handle].count))
+                if table.slots[handle].isPresent { chunks.append(table.descriptor(of: handle)) }
             }
             return chunks
         }
@@ -117,19 +123,14 @@ public final class ChunkStore: Sendable {
 }
 
 extension StoreCore {
-    /// Takes a reference on each chunk, or on none.
-    func retain(_ chunks: [ChunkDescriptor]) throws(ChunkStoreError) -> [UInt32] {
+    /// Takes a reference on each chunk, or on none; notes places on the way, which makes unknown chunks absent
+    /// ones.
+    func retain(_ chunks: [ChunkDescriptor], _ noter: PlaceNoter?) throws(ChunkStoreError) -> [UInt32] {
         var handles: [UInt32] = []
         handles.reserveCapacity(chunks.count)
         for start in stride(from: 0, to: chunks.count, by: Self.batch) {
-            let missing = table.withLock { table -> Digest? in
-                for chunk in chunks[start..<min(start + Self.batch, chunks.count)] {
-                    guard let handle = table.find(chunk) else { return chunk.digest }
-                    table.retain(handle)
-                    handles.append(handle)
-                }
-                return nil
-            }
+            let batch = start..<min(start + Self.batch, chunks.count)
+            let missing = table.withLock { Self.retain(chunks, batch, $0, noter, &handles) }
             if let missing {
                 drop(handles)
                 throw .missingChunk(missing)
@@ -138,16 +139,38 @@ extension StoreCore {
         return handles
     }
 
+    /// Returns the first chunk of which neither bytes nor a place are known.
+    private static func retain(
+        _ chunks: [ChunkDescriptor], _ batch: Range<Int>, _ table: ChunkTable, _ noter: PlaceNoter?,
+        _ handles: inout [UInt32]
+    ) -> Digest? {
+        var noting = noter?.begin(table)
+        defer { noting?.finish() }
+        for index in batch {
+            let chunk = chunks[index]
+            var found = table.find(chunk)
+            if found == nil, let noter, noter.knowsPlace(of: index) {
+                found = table.insert(chunk.digest, .absent(count: chunk.blockCount), [])
+            }
+            guard let handle = found else { return chunk.digest }
+            table.retain(handle)
+            handles.append(handle)
+            noting?.note(index, for: handle)
+        }
+        return nil
+    }
+
     /// The names of chunks on which the caller holds references.
     func descriptors(of handles: [UInt32]) -> [ChunkDescriptor] {
         table.withLock { table in
-            handles.map { ChunkDescriptor(digest: table.digest(of: $0), blockCount: slots[$0].count) }
+            handles.map(table.descriptor)
         }
     }
 
     func read(_ handle: UInt32, digest: Digest) throws(ChunkStoreError) -> [UInt8] {
         let slot = slots[handle]
-        guard slot != .none, let arena = arenas.arena(at: slot.arena) else { throw .missingChunk(digest) }
+        if slot.isAbsent { throw .absentChunk(digest) }
+        guard slot.isPresent, let arena = arenas.arena(at: slot.arena) else { throw .missingChunk(digest) }
         let bytes: [UInt8]
         do throws(SystemError) {
             bytes = try arena.file.read(count: slot.byteCount, at: slot.offset)

@@ -11,6 +11,14 @@ public enum ChunkStoreError: Error, Equatable, Sendable, CustomStringConvertible
     case full(path: String)
     /// The store holds no chunk of this name.
     case missingChunk(Digest)
+    /// The chunk is known, but has not been fetched.
+    case absentChunk(Digest)
+    /// Bytes that were fetched are not those of the chunk.
+    case wrongBytes(Digest)
+    /// A table of places that breaks its own format, or does not fit its map.
+    case badPlaces(reason: String)
+    /// All numbers of sources are taken.
+    case tooManySources(limit: Int)
     /// Bytes were read whose digest is not the one that they are stored under.
     case damagedChunk(Digest, path: String, offset: UInt64)
     /// The index is not one, or has been made by a newer program.
@@ -34,6 +42,13 @@ public enum ChunkStoreError: Error, Equatable, Sendable, CustomStringConvertible
         case .full(let path):
             "\(path): the file system is full; remove images or volumes, or give it more space"
         case .missingChunk(let digest): "chunk \(digest) is not in the store; import or pull the image again"
+        case .absentChunk(let digest):
+            "chunk \(digest) has not been fetched; fill the image, or check that its source can be reached"
+        case .wrongBytes(let digest):
+            "bytes fetched as chunk \(digest) are not those of the chunk; its source is damaged or lies"
+        case .badPlaces(let reason): "the table of places \(reason); pull the image again"
+        case .tooManySources(let limit):
+            "the chunk store knows \(limit) sources, its limit; restart the daemon to forget unused ones"
         case .damagedChunk(let digest, let path, let offset):
             "\(path): chunk \(digest) at byte \(offset) is damaged; import or pull the image again"
         case .unreadableIndex(let path, let reason): "\(path): not a usable chunk index: \(reason)"

@@ -3,10 +3,11 @@
 import Base
 import Blocks
 
-/// The chunks that are stored: digest to handle, and for each handle its digest, slot and reference count.
+/// The chunks that are known: digest to handle, and for each handle its digest, slot and reference count.
 ///
-/// Not thread-safe: the store keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count,
-/// flags, and its share of the buckets.
+/// A chunk is present, with a slot in an arena, or absent, with a place in a pack. Not thread-safe: the store keeps
+/// it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and its share of the buckets; and 12
+/// more when it has a place.
 final class ChunkTable {
     struct Flags: OptionSet {
         let rawValue: UInt8
@@ -16,6 +17,8 @@ final class ChunkTable {
         static let findable = Flags(rawValue: 2)
         /// The chunk stands in the list of those whose count fell to zero.
         static let listed = Flags(rawValue: 4)
+        /// The chunk was fetched and waits for its record in the index; it is kept without references meanwhile.
+        static let pending = Flags(rawValue: 8)
     }
 
     private struct Segment {
@@ -25,8 +28,13 @@ final class ChunkTable {
     }
 
     let slots = SlotTable()
+    let places = PlaceBook()
+    /// Chunks that are present, and their blocks.
     private(set) var count = 0
     private(set) var plainBlocks: UInt64 = 0
+    /// Chunks that are known but absent, and their blocks.
+    private(set) var absentCount = 0
+    private(set) var absentBlocks: UInt64 = 0
     private(set) var references: UInt64 = 0
     /// Chunks whose count fell to zero since they were last looked at; some may have risen again.
     private var unreferenced: [UInt32] = []
@@ -68,7 +76,7 @@ final class ChunkTable {
         Int(truncatingIfNeeded: (digest.words.0 &* factor) >> shift)
     }
 
-    /// The handle of a chunk that can be found; nil when there is none of this digest.
+    /// The handle of some chunk of this digest that can be found; nil when there is none.
     func find(_ digest: Digest) -> UInt32? {
         var place = home(digest)
         while buckets[place] != Self.empty {
@@ -78,10 +86,27 @@ final class ChunkTable {
         return nil
     }
 
-    /// The handle of a chunk of this digest and length.
+    /// The handle of a chunk of this digest and length, present or absent.
+    ///
+    /// A map may claim a wrong length for a digest. Such a chunk is another one, which stays absent for good, so
+    /// that it stands in nobody's way.
     func find(_ chunk: ChunkDescriptor) -> UInt32? {
-        guard let handle = find(chunk.digest), slots[handle].count == chunk.blockCount else { return nil }
-        return handle
+        var place = home(chunk.digest)
+        while buckets[place] != Self.empty {
+            let handle = buckets[place]
+            if digest(of: handle) == chunk.digest && slots[handle].count == chunk.blockCount { return handle }
+            place = (place + 1) & (buckets.count - 1)
+        }
+        return nil
+    }
+
+    /// The chunk of a handle; nil when it is hidden or the handle is free.
+    func findable(_ handle: UInt32) -> ChunkDescriptor? {
+        flags(of: handle).contains(.findable) ? descriptor(of: handle) : nil
+    }
+
+    func descriptor(of handle: UInt32) -> ChunkDescriptor {
+        ChunkDescriptor(digest: digest(of: handle), blockCount: slots[handle].count)
     }
 
     @inline(__always)
@@ -105,7 +130,7 @@ final class ChunkTable {
         (Int(handle >> SlotTable.segmentBits), Int(handle & (1 << SlotTable.segmentBits - 1)))
     }
 
-    /// Calls `body` for the handle of every chunk that can be found, in the order of handles.
+    /// Calls `body` for the handle of every chunk that can be found, present or absent, in the order of handles.
     func forEach(_ body: (UInt32) -> Void) {
         for handle in 0..<nextHandle where flags(of: handle).contains(.findable) { body(handle) }
     }
@@ -114,7 +139,7 @@ final class ChunkTable {
 
     /// Enters a chunk that cannot be found yet, with no references.
     func insert(_ digest: Digest, _ slot: Slot, _ flags: Flags) -> UInt32 {
-        if (count + 1) * 4 > buckets.count * 3 { grow() }
+        if (count + absentCount + 1) * 4 > buckets.count * 3 { grow() }
         let handle = freeHandles.popLast() ?? nextHandle
         if handle == nextHandle { nextHandle += 1 }
         let place = locate(handle)
@@ -124,9 +149,42 @@ final class ChunkTable {
         segments[place.0].flags[place.1] = flags.union(.findable)
         slots.set(handle, slot)
         enter(handle, digest)
-        count += 1
-        plainBlocks += UInt64(slot.count)
+        tally(slot, 1)
         return handle
+    }
+
+    /// Adds a chunk to the figures, or takes it out.
+    private func tally(_ slot: Slot, _ sign: Int) {
+        let blocks = UInt64(bitPattern: Int64(sign) * Int64(slot.count))
+        if slot.isPresent {
+            count += sign
+            plainBlocks &+= blocks
+        } else {
+            absentCount += sign
+            absentBlocks &+= blocks
+        }
+    }
+
+    /// Makes an absent chunk present: readers see the one or the other.
+    func publish(_ handle: UInt32, _ slot: Slot, _ added: Flags) {
+        let place = locate(handle)
+        assert(
+            slots[handle].isAbsent && slots[handle].count == slot.count, "only an absent chunk is published")
+        tally(slots[handle], -1)
+        tally(slot, 1)
+        segments[place.0].flags[place.1].formUnion(added)
+        slots.set(handle, slot)
+    }
+
+    /// Makes a present chunk absent again, when its data cannot be believed; returns the slot it had.
+    func withdraw(_ handle: UInt32) -> Slot {
+        let slot = slots[handle]
+        let place = locate(handle)
+        segments[place.0].flags[place.1].subtract([.pending, .indexed])
+        tally(slot, -1)
+        slots.set(handle, .absent(count: slot.count))
+        tally(slots[handle], 1)
+        return slot
     }
 
     private func addSegment() {
@@ -169,9 +227,15 @@ final class ChunkTable {
         return segments[place.0].references[place.1] == 0
     }
 
+    func markPending(_ handle: UInt32) {
+        let place = locate(handle)
+        segments[place.0].flags[place.1].insert(.pending)
+    }
+
     func markIndexed(_ handle: UInt32) {
         let place = locate(handle)
         segments[place.0].flags[place.1].insert(.indexed)
+        segments[place.0].flags[place.1].remove(.pending)
     }
 
     /// Remembers a chunk without references for the next collection.
@@ -190,7 +254,7 @@ final class ChunkTable {
         return unreferenced.filter { referenceCount(of: $0) == 0 && flags(of: $0).contains(.findable) }
     }
 
-    /// How many chunks without references are known.
+    /// How many chunks without references wait for a collection.
     var unreferencedCount: Int {
         unreferenced.count { referenceCount(of: $0) == 0 }
     }
@@ -199,20 +263,18 @@ final class ChunkTable {
     func hide(_ handle: UInt32) {
         let place = locate(handle)
         guard segments[place.0].flags[place.1].remove(.findable) != nil else { return }
-        count -= 1
-        plainBlocks -= UInt64(slots[handle].count)
+        tally(slots[handle], -1)
         removeFromBuckets(handle)
     }
 
     /// Makes a hidden chunk without references findable again, unless its digest has been entered anew.
     func unhide(_ handle: UInt32) {
         let digest = digest(of: handle)
-        if find(digest) != nil { return }
+        if find(descriptor(of: handle)) != nil { return }
         let place = locate(handle)
         segments[place.0].flags[place.1].insert(.findable)
         enter(handle, digest)
-        count += 1
-        plainBlocks += UInt64(slots[handle].count)
+        tally(slots[handle], 1)
         listUnreferenced(handle)
     }
 
@@ -239,6 +301,7 @@ final class ChunkTable {
     func recycle(_ handle: UInt32) {
         assert(!flags(of: handle).contains(.findable), "only a hidden chunk's handle is given on")
         slots.set(handle, .none)
+        places.remove(handle)
         freeHandles.append(handle)
     }
 }

@@ -2,6 +2,8 @@
 
 import Base
 import Blocks
+import Glibc
+import Synchronization
 
 /// What a session has added so far.
 struct IngestCounters: Sendable {
@@ -39,6 +41,8 @@ final class IngestWriter {
         let item: IngestBatch.Item
         let digest: Digest
         var slot = Slot.none
+
+        var descriptor: ChunkDescriptor { ChunkDescriptor(digest: digest, blockCount: item.blockCount) }
     }
 
     // MARK: Storing
@@ -50,7 +54,8 @@ final class IngestWriter {
             var seen: Set<Digest> = []
             for item in batch.items {
                 guard let digest = item.digest else { continue }
-                if hold(digest, in: table) {
+                let chunk = ChunkDescriptor(digest: digest, blockCount: item.blockCount)
+                if hold(chunk, in: table) {
                     count(item, new: false)
                 } else if seen.insert(digest).inserted {
                     fresh.append(Fresh(item: item, digest: digest))
@@ -79,15 +84,12 @@ final class IngestWriter {
     /// Gives slots back that were written and will not be entered.
     private func giveBack(_ written: some Collection<Fresh>) {
         if written.isEmpty { return }
-        let freed = written.map {
-            FreedBlocks(arena: $0.slot.arena, start: $0.slot.block, count: UInt32($0.slot.count))
-        }
-        core.reclaimer.add { [core] in core.free(freed, wereLive: false) }
+        core.giveBack(written.map { FreedBlocks($0.slot) })
     }
 
-    /// Takes a reference on a chunk when it is stored.
-    private func hold(_ digest: Digest, in table: ChunkTable) -> Bool {
-        guard let handle = table.find(digest) else { return false }
+    /// Takes a reference on a chunk when it is present.
+    private func hold(_ chunk: ChunkDescriptor, in table: ChunkTable) -> Bool {
+        guard let handle = table.find(chunk), core.slots[handle].isPresent else { return false }
         table.retain(handle)
         held.append(handle)
         if !table.flags(of: handle).contains(.indexed) { unindexed.append(handle) }
@@ -158,13 +160,17 @@ final class IngestWriter {
     /// Enters what was written; where another session was faster its chunk is used and ours given back.
     private func enter(_ fresh: [Fresh]) {
         var duplicates: [Fresh] = []
+        var changed = false
         core.table.withLock { table in
             for chunk in fresh {
-                if hold(chunk.digest, in: table) {
+                if hold(chunk.descriptor, in: table) {
                     duplicates.append(chunk)
                     count(chunk.item, new: false)
                 } else {
-                    let handle = table.insert(chunk.digest, chunk.slot, [])
+                    let absent = table.find(chunk.descriptor)
+                    let handle = absent ?? table.insert(chunk.digest, chunk.slot, [])
+                    if let absent { table.publish(absent, chunk.slot, []) }
+                    changed = changed || absent != nil
                     table.retain(handle)
                     held.append(handle)
                     unindexed.append(handle)
@@ -173,6 +179,7 @@ final class IngestWriter {
                 }
             }
         }
+        if changed { core.changes.add(1, ordering: .releasing) }
         giveBack(duplicates)
     }
 
@@ -180,28 +187,15 @@ final class IngestWriter {
 
     /// Makes every chunk that the session refers to durable: the data first, then the index.
     func commit() throws(ChunkStoreError) {
-        let waiting = core.table.withLock { table in
+        let open = core.table.withLock { table in
             unindexed.filter { !table.flags(of: $0).contains(.indexed) }
         }
-        for place in Set(waiting.map { core.slots[$0].arena }) {
-            guard let arena = core.arenas.arena(at: place) else { throw .sessionEnded }
-            do throws(SystemError) {
-                try arena.synchronize { () throws(SystemError) in try core.hooks.synchronize(arena.file) }
-            } catch {
-                core.distrust(place)
-                throw .notDurable(error)
-            }
-        }
-        try core.index.withLock { (log: inout IndexLog) throws(ChunkStoreError) in
-            let numbers = core.arenaNumbers()
-            let (handles, records) = core.table.withLock { table -> ([UInt32], [IndexRecord]) in
-                let handles = waiting.filter { !table.flags(of: $0).contains(.indexed) }
-                return (handles, handles.map { core.record(.add, $0, table, numbers) })
-            }
-            if !records.isEmpty { try log.append(records) }
-            core.table.withLock { table in
-                for handle in handles { table.markIndexed(handle) }
-            }
+        let waiting = core.unrecorded(open)
+        // Another session, or the store's own thread, may have learnt that an arena cannot be relied on.
+        if waiting.count < open.count { throw .notDurable(SystemError(EIO, "fdatasync", core.directory)) }
+        try core.flushData(of: waiting)
+        if try core.appendRecords(of: waiting) > 0 {
+            throw .notDurable(SystemError(EIO, "fdatasync", core.directory))
         }
         unindexed = []
     }
@@ -212,24 +206,9 @@ final class IngestWriter {
         lease = nil
         unpin(keepingLease: false)
         let handles = held
+        core.adopt(unindexed)
         held = []
         unindexed = []
         core.drop(handles)
-    }
-}
-
-extension StoreCore {
-    /// Makes the chunks of an arena that are not in the index impossible to find, after its data could not be
-    /// made durable: the pages may be gone although reads still show them.
-    func distrust(_ place: Int) {
-        table.withLock { table in
-            var doubtful: [UInt32] = []
-            table.forEach { handle in
-                if !table.flags(of: handle).contains(.indexed), slots[handle].arena == place {
-                    doubtful.append(handle)
-                }
-            }
-            for handle in doubtful { table.hide(handle) }
-        }
     }
 }

@@ -3,7 +3,7 @@
 import Base
 public import Blocks
 
-/// A block map whose chunks are all in the store, with a reference held on each.
+/// A block map whose chunks are all known to the store, present or absent, with a reference held on each.
 ///
 /// Immutable and shared by everything that reads the same snapshot. An extent takes less than 13 bytes. Going away
 /// drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
@@ -15,11 +15,14 @@ public final class ResidentMap: @unchecked Sendable {
     /// Blocks that are not holes.
     public let mappedBlockCount: UInt64
 
-    private let store: ChunkStore
+    /// Chunks that are worth streaming before anybody asks, in the order of their bytes in the boot pack.
+    public let bootChunks: [ChunkHandle]
+
+    let store: ChunkStore
     private let slots: SlotTable
     private let descriptors: UnsafeMutablePointer<Int32>
-    private let extentCount: Int
-    private let extents: UnsafeMutablePointer<PackedExtent>
+    let extentCount: Int
+    let extents: UnsafeMutablePointer<PackedExtent>
     /// For each 2^`guideShift` blocks, the last extent that starts at or before the first of them, or 0.
     ///
     /// A search over all extents would miss the processor's cache at each step; the guide leaves it a few
@@ -27,10 +30,12 @@ public final class ResidentMap: @unchecked Sendable {
     private let guide: UnsafeMutablePointer<UInt32>
     private let guideShift: UInt32
     private let guideCount: Int
+    let presence = Lock(PresenceCount())
 
     /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the
     ///   new object takes over.
-    init(_ map: BlockMap, chunkHandles: [UInt32], store: ChunkStore) {
+    init(_ map: BlockMap, chunkHandles: [UInt32], bootChunks: [ChunkHandle], store: ChunkStore) {
+        self.bootChunks = bootChunks
         self.store = store
         slots = store.core.slots
         descriptors = store.core.arenas.descriptors
@@ -74,7 +79,7 @@ public final class ResidentMap: @unchecked Sendable {
 
     public var sizeBytes: UInt64 { UInt64(blockCount) * UInt64(Block.bytes) }
 
-    private func chunkHandles() -> [UInt32] {
+    func chunkHandles() -> [UInt32] {
         var held: [UInt32] = []
         for index in 0..<extentCount where extents[index].isFirstOfChunk {
             held.append(extents[index].handle)
@@ -84,7 +89,7 @@ public final class ResidentMap: @unchecked Sendable {
 
     /// Index of the first extent that ends after the block; `extentCount` when there is none.
     @inline(__always)
-    private func firstExtent(endingAfter block: UInt32) -> Int {
+    func firstExtent(endingAfter block: UInt32) -> Int {
         // First the last extent that starts at or before the block.
         let place = min(Int(block >> guideShift), guideCount - 1)
         var base = Int(guide[place])
@@ -101,7 +106,7 @@ public final class ResidentMap: @unchecked Sendable {
     /// Appends where the bytes of the range lie, in order; neighbours in one arena, and holes, become one
     /// segment.
     ///
-    /// What lies beyond the end of the map reads as zeros. The segments are good until the end of the
+    /// A piece of an absent chunk is a segment of its own. What lies beyond the end of the map reads as zeros. The segments are good until the end of the
     /// `ChunkStore.withStableSlots` that the call is made in. Takes no lock.
     public func appendSegments(for range: BlockRange, to segments: inout [Segment]) {
         var run = SegmentRun()
@@ -119,12 +124,25 @@ public final class ResidentMap: @unchecked Sendable {
             }
             let end = min(piece.end, range.end)
             let slot = slots[piece.handle]
-            let first = slot.block + piece.offset + (block - piece.start)
-            run.add(descriptor: descriptors[slot.arena], firstBlock: first, blocks: end - block, &segments)
+            if slot.isPresent {
+                let first = slot.block + piece.offset + (block - piece.start)
+                run.add(
+                    descriptor: descriptors[slot.arena], firstBlock: first, blocks: end - block, &segments)
+            } else {
+                run.finish(&segments)
+                Self.addAbsent(piece.handle, blocks: end - block, &segments)
+            }
             block = end
             extent += 1
         }
         run.finish(&segments)
+    }
+
+    /// Apart from the loop, which is for chunks that are here.
+    @inline(never)
+    private static func addAbsent(_ handle: UInt32, blocks: UInt32, _ segments: inout [Segment]) {
+        segments.append(
+            Segment(source: .absent(ChunkHandle(index: handle)), byteCount: Int(blocks) * Block.bytes))
     }
 
     // MARK: Holes
@@ -165,7 +183,7 @@ public final class ResidentMap: @unchecked Sendable {
 }
 
 /// An extent with the handle of its chunk, in twelve bytes that mostly lie in one line of the cache.
-private struct PackedExtent {
+struct PackedExtent {
     /// First block in the volume.
     let start: UInt32
     /// The top bit marks the first extent of a chunk, which holds its reference.

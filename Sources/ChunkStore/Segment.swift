@@ -7,6 +7,8 @@ public struct Segment: Sendable, Equatable {
         case zeros
         /// Bytes of an open file from `offset` on; valid inside `ChunkStore.withStableSlots` only.
         case file(descriptor: Int32, offset: UInt64)
+        /// Bytes of a chunk that is known but not here: they have to be fetched before they can be read.
+        case absent(ChunkHandle)
     }
 
     public let source: Source
@@ -19,7 +21,7 @@ public struct Segment: Sendable, Equatable {
     }
 }
 
-/// A stored chunk, valid while somebody holds a reference on it.
+/// A chunk that the store knows, present or absent; valid while somebody holds a reference on it.
 public struct ChunkHandle: Hashable, Sendable {
     public let index: UInt32
 }
@@ -30,6 +32,11 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     public var chunks = 0
     /// Plain bytes of those chunks: what the store holds, each chunk once.
     public var plainBytes: UInt64 = 0
+    /// Chunks that are known but absent, and their plain bytes.
+    public var absentChunks = 0
+    public var absentBytes: UInt64 = 0
+    /// Packs in which known chunks lie.
+    public var packs = 0
     /// Bytes that the arena files really take on their file system.
     public var allocatedBytes: UInt64 = 0
     /// References that resident maps and sessions hold.

@@ -6,7 +6,7 @@ import Synchronization
 /// Where a chunk lies: an arena, the first block in it and the number of blocks, in one word.
 ///
 /// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit
-/// 63 tells a slot from an empty word.
+/// 63 says that the chunk is present, bit 62 that it is known but absent, and then only the count means anything.
 struct Slot: Equatable {
     static let none = Slot(word: 0)
 
@@ -22,6 +22,14 @@ struct Slot: Equatable {
         word = 1 << 63 | UInt64(arena) << 24 | UInt64(block) << 4 | UInt64(count - 1)
     }
 
+    /// The word of a chunk that is known but not here.
+    static func absent(count: UInt8) -> Slot {
+        assert((1...Block.maximumPerChunk).contains(Int(count)), "a chunk has 1 to 16 blocks")
+        return Slot(word: 1 << 62 | UInt64(count - 1))
+    }
+
+    @inline(__always) var isPresent: Bool { Int64(bitPattern: word) < 0 }
+    var isAbsent: Bool { word >> 62 == 1 }
     var arena: Int { Int(word >> 24 & 0xFFFF) }
     var block: UInt32 { UInt32(truncatingIfNeeded: word >> 4) & 0xF_FFFF }
     var count: UInt8 { UInt8(truncatingIfNeeded: word & 15) + 1 }

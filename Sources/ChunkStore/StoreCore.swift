@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import Synchronization
 
 /// What the store, its sessions, its resident maps and its background thread share.
 ///
@@ -15,6 +16,9 @@ final class StoreCore: Sendable {
     let stability = ReadWriteLock()
     let slots: SlotTable
     let reclaimer = Reclaimer()
+    let fetched = FetchedChunks()
+    /// Grows whenever a chunk becomes present or absent: what was counted before may be wrong afterwards.
+    let changes = Atomic<UInt64>(0)
     /// Stretches that hold bytes of no chunk, found when the store was opened; the first collection frees
     /// them.
     let leaked: Lock<[FreedBlocks]>
@@ -61,14 +65,15 @@ final class StoreCore: Sendable {
 
     // MARK: References
 
-    /// Drops references; chunks that never got into the index go at once, others wait for a collection.
+    /// Drops references; chunks that never got into the index, and absent ones, go at once, others wait for a
+    /// collection.
     func drop(_ handles: [UInt32]) {
         var abandoned: [UInt32] = []
         for start in stride(from: 0, to: handles.count, by: Self.batch) {
             table.withLock { table in
                 for handle in handles[start..<min(start + Self.batch, handles.count)]
                 where table.release(handle) {
-                    if table.flags(of: handle).contains(.indexed) {
+                    if !table.flags(of: handle).isDisjoint(with: [.indexed, .pending]) {
                         table.listUnreferenced(handle)
                     } else {
                         table.hide(handle)
@@ -86,12 +91,9 @@ final class StoreCore: Sendable {
     /// Gives the slots of hidden chunks back, in the background.
     func reclaim(_ handles: [UInt32]) {
         if handles.isEmpty { return }
-        let freed = handles.map { handle in
-            let slot = slots[handle]
-            return FreedBlocks(arena: slot.arena, start: slot.block, count: UInt32(slot.count))
-        }
+        let freed = handles.compactMap { slots[$0].isPresent ? FreedBlocks(slots[$0]) : nil }
         reclaimer.add { [self] in
-            free(freed, wereLive: true)
+            if !freed.isEmpty { free(freed, wereLive: true) }
             table.withLock { table in
                 for handle in handles { table.recycle(handle) }
             }
@@ -113,12 +115,12 @@ final class StoreCore: Sendable {
     /// Frees every chunk that nothing refers to: index first, then readers, then space.
     func collect() -> (chunks: Int, bytes: UInt64) {
         reclaimer.finishDrops()
-        let (records, handles) = index.withLock { log -> ([IndexRecord], [UInt32]) in
-            if log.hasFailed { return ([], []) }
+        let handles = index.withLock { log -> [UInt32] in
+            if log.hasFailed { return [] }
             let (records, handles) = takeUnreferenced()
             do throws(ChunkStoreError) {
                 if !records.isEmpty { try log.append(records) }
-                return (records, handles)
+                return handles
             } catch {
                 // The log on the disk still names the slots, so they stay taken and wait for the next
                 // collection.
@@ -126,9 +128,10 @@ final class StoreCore: Sendable {
                 table.withLock { table in
                     for handle in handles { table.unhide(handle) }
                 }
-                return ([], [])
+                return []
             }
         }
+        let blocks = handles.reduce(UInt64(0)) { $0 + UInt64(slots[$1].count) }
         reclaim(handles)
         let leftovers = leaked.withLock { leaked in
             defer { leaked = [] }
@@ -138,15 +141,16 @@ final class StoreCore: Sendable {
             reclaimer.add { [self] in free(leftovers, wereLive: false) }
         }
         if !handles.isEmpty { compactIfMostlyDead() }
-        let blocks = records.reduce(UInt64(0)) { $0 + UInt64($1.blockCount) }
-        return (records.count, blocks * UInt64(Block.bytes))
+        return (handles.count, blocks * UInt64(Block.bytes))
     }
 
     private func takeUnreferenced() -> ([IndexRecord], [UInt32]) {
         let numbers = arenaNumbers()
         return table.withLock { table in
             let handles = table.takeUnreferenced()
-            let records = handles.map { record(.free, $0, table, numbers) }
+            // A fetched chunk that waits for its record has none that would have to be undone.
+            let indexed = handles.filter { table.flags(of: $0).contains(.indexed) }
+            let records = indexed.map { record(.free, $0, table, numbers) }
             for handle in handles { table.hide(handle) }
             return (records, handles)
         }

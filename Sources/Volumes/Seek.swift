@@ -33,7 +33,7 @@ struct ByteSpan {
 
     private static func part(of segment: Segment, dropping head: Int, keeping count: Int) -> Segment {
         switch segment.source {
-        case .zeros: Segment(source: .zeros, byteCount: count)
+        case .zeros, .absent: Segment(source: segment.source, byteCount: count)
         case .file(let descriptor, let offset):
             Segment(source: .file(descriptor: descriptor, offset: offset + UInt64(head)), byteCount: count)
         }

@@ -8,8 +8,16 @@ import Glibc
 public enum Segments {
     /// The bytes of the segments, one after the other.
     ///
-    /// Call it inside the body that got them.
+    /// Call it inside the body that got them. Errors: ENODATA when a chunk among them has not been fetched.
     public static func read(_ segments: [Segment]) throws(SystemError) -> [UInt8] {
+        let result = segments.withUnsafeBufferPointer { segments -> Result<[UInt8], SystemError> in
+            Result { () throws(SystemError) in try read(segments) }
+        }
+        return try result.get()
+    }
+
+    /// The same for the segments of a view.
+    public static func read(_ segments: UnsafeBufferPointer<Segment>) throws(SystemError) -> [UInt8] {
         let count = segments.reduce(0) { $0 + $1.byteCount }
         var failure: SystemError?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -28,19 +36,20 @@ public enum Segments {
 
     private static func read(_ segment: Segment, into part: UnsafeMutableRawBufferPointer) throws(SystemError)
     {
-        guard case .file(let descriptor, let offset) = segment.source else {
-            part.initializeMemory(as: UInt8.self, repeating: 0)
-            return
-        }
-        var done = 0
-        while done < part.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
-            let count = retrying {
-                pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+        switch segment.source {
+        case .zeros: part.initializeMemory(as: UInt8.self, repeating: 0)
+        case .absent: throw SystemError(ENODATA, "read", "a chunk that has not been fetched")
+        case .file(let descriptor, let offset):
+            var done = 0
+            while done < part.count {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
+                let count = retrying {
+                    pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+                }
+                if count < 0 { throw SystemError.last("pread", "descriptor \(descriptor)") }
+                if count == 0 { throw SystemError(EIO, "pread", "descriptor \(descriptor)") }
+                done += count
             }
-            if count < 0 { throw SystemError.last("pread", "descriptor \(descriptor)") }
-            if count == 0 { throw SystemError(EIO, "pread", "descriptor \(descriptor)") }
-            done += count
         }
     }
 }

@@ -75,6 +75,9 @@ private final class SegmentBlocks: BlockReader {
         for segment in segments {
             let end = min(position + segment.byteCount, Block.bytes)
             defer { position = end }
+            if case .absent = segment.source {
+                return .failure(SystemError(ENODATA, "read", "an absent chunk"))
+            }
             guard case .file(let descriptor, let offset) = segment.source else { continue }
             var done = 0
             while position + done < end {
