@@ -5,6 +5,9 @@ public import Base
 /// Why bytes are not a block map.
 public enum BlockMapError: Error, Equatable, Sendable, CustomStringConvertible {
     case notABlockMap
+    case notADifference
+    /// A difference was made against the map of this digest, not against the one that it was applied to.
+    case wrongBase(Digest)
     case unknownVersion(UInt16)
     case truncated(atByte: Int)
     case checksumMismatch
@@ -13,6 +16,8 @@ public enum BlockMapError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .notABlockMap: "not a block map: wrong magic number"
+        case .notADifference: "not a difference of block maps: wrong magic number"
+        case .wrongBase(let digest): "the difference needs block map \(digest), not this one; fetch it first"
         case .unknownVersion(let version):
             "block map version \(version) is newer than this program; upgrade slacker"
         case .truncated(let offset): "block map ends early, at byte \(offset)"
