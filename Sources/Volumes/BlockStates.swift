@@ -138,6 +138,23 @@ final class BlockStates: @unchecked Sendable {
         }
     }
 
+    /// Blocks below `limit` that the other one owns become `data` here too.
+    func add(_ other: BlockStates, below limit: UInt32) {
+        for index in 0..<Self.leaves(for: limit) {
+            guard index < other.leafCount.load(ordering: .relaxed), let theirs = other.leaf(index),
+                let ours = makeLeaf(index)
+            else { continue }
+            for word in 0..<Self.wordsPerPlane {
+                let first = UInt64(index) * UInt64(Self.blocksPerLeaf) + UInt64(word) * 64
+                if first >= UInt64(limit) { break }
+                let rest = UInt64(limit) - first
+                let mask = rest < 64 ? (UInt64(1) << rest) - 1 : ~0
+                let bits = theirs[word].load(ordering: .acquiring) & mask
+                if bits != 0 { change(ours, word, bits, to: .data) }
+            }
+        }
+    }
+
     private func change(_ leaf: Leaf, _ word: Int, _ mask: UInt64, to state: BlockState) {
         let before = leaf[word].load(ordering: .relaxed)
         let zeroWord = Self.wordsPerPlane + word

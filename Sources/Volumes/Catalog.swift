@@ -12,7 +12,7 @@ import Glibc
 /// which flushes that log and with it every commit so far.
 final class Catalog: Sendable {
     /// The version of the schema that this program writes.
-    static let formatVersion = 1
+    static let formatVersion = 2
     /// Bytes of write-ahead log at which it is moved into the database, in the background.
     private static let checkpointBytes: UInt64 = 4 << 20
 
@@ -57,7 +57,7 @@ final class Catalog: Sendable {
         try db.execute(sql: "CREATE TABLE IF NOT EXISTS format (version INTEGER NOT NULL)")
         let stored = try Row.fetchOne(db, sql: "SELECT version FROM format")
         guard let stored else {
-            for statement in schema { try db.execute(sql: statement) }
+            for statement in schema + sourcesSchema { try db.execute(sql: statement) }
             return try writeFormat(formatVersion, db)
         }
         let value: DatabaseValue = stored[0]
@@ -65,6 +65,10 @@ final class Catalog: Sendable {
             throw VolumeError.catalog("\(root): its format version cannot be read; restore it from a copy")
         }
         if version > formatVersion { throw VolumeError.newerFormat(version, root: root) }
+        if version == formatVersion { return }
+        // Format 1 had no sources: all that its snapshots need is here.
+        for statement in sourcesSchema { try db.execute(sql: statement) }
+        try writeFormat(formatVersion, db)
     }
 
     static func writeFormat(_ version: Int, _ db: Database) throws {
@@ -87,6 +91,15 @@ final class Catalog: Sendable {
             created INTEGER NOT NULL)
         """,
         "CREATE INDEX volumes_delta ON volumes (delta)",
+    ]
+
+    /// Since format 2: where the chunks of a snapshot can be fetched from, in the order in which to ask.
+    private static let sourcesSchema = [
+        """
+        CREATE TABLE sources (
+            snapshot INTEGER NOT NULL, rank INTEGER NOT NULL, uri TEXT NOT NULL,
+            PRIMARY KEY (snapshot, rank)) WITHOUT ROWID
+        """
     ]
 
     // MARK: Transactions

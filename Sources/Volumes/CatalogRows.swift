@@ -46,6 +46,8 @@ struct CatalogContents {
     var snapshots: [SnapshotRow] = []
     var images: [ImageRow] = []
     var volumes: [VolumeRow] = []
+    /// URIs by snapshot, in order.
+    var sources: [UInt64: [String]] = [:]
     var unreadableRows = 0
 }
 
@@ -79,6 +81,7 @@ extension Catalog {
                     contents.unreadableRows += 1
                 }
             }
+            try loadSources(db, &contents)
             return contents
         }
     }
@@ -98,6 +101,12 @@ extension Catalog {
     static func insert(_ row: ImageRow, _ db: Database) throws {
         let statement = try db.cachedStatement(sql: "INSERT INTO images VALUES (?, ?, ?)")
         try statement.execute(arguments: [row.name, Int64(row.snapshot), row.created])
+    }
+
+    /// The name means another snapshot from now on.
+    static func point(image: String, to snapshot: UInt64, created: Int64, _ db: Database) throws {
+        try db.cachedStatement(sql: "UPDATE images SET snapshot = ?, created = ? WHERE name = ?")
+            .execute(arguments: [Int64(snapshot), created, image])
     }
 
     static func insert(_ row: VolumeRow, _ db: Database) throws {
@@ -126,8 +135,10 @@ extension Catalog {
     }
 
     static func delete(snapshot: UInt64, _ db: Database) throws {
-        try db.cachedStatement(sql: "DELETE FROM snapshots WHERE id = ?").execute(arguments: [Int64(snapshot)]
-        )
+        try db.cachedStatement(sql: "DELETE FROM snapshots WHERE id = ?")
+            .execute(arguments: [Int64(snapshot)])
+        try db.cachedStatement(sql: "DELETE FROM sources WHERE snapshot = ?")
+            .execute(arguments: [Int64(snapshot)])
     }
 
     static func delete(image: String, _ db: Database) throws {
@@ -184,23 +195,23 @@ extension VolumeRow {
 }
 
 extension Row {
-    fileprivate func value(_ index: Int) -> DatabaseValue { self[index] }
+    private func value(_ index: Int) -> DatabaseValue { self[index] }
 
-    fileprivate func time(_ index: Int) -> Int64? { Int64.fromDatabaseValue(value(index)) }
+    func time(_ index: Int) -> Int64? { Int64.fromDatabaseValue(value(index)) }
 
-    fileprivate func number(_ index: Int) -> UInt64? {
+    func number(_ index: Int) -> UInt64? {
         guard let value = time(index), value > 0 else { return nil }
         return UInt64(value)
     }
 
-    fileprivate func blocks(_ index: Int) -> UInt32? {
+    func blocks(_ index: Int) -> UInt32? {
         guard let value = time(index), value > 0, value < Int64(UInt32.max) else { return nil }
         return UInt32(value)
     }
 
-    fileprivate func text(_ index: Int) -> String? { String.fromDatabaseValue(value(index)) }
+    func text(_ index: Int) -> String? { String.fromDatabaseValue(value(index)) }
 
-    fileprivate func bytes(_ index: Int) -> [UInt8]? {
+    func bytes(_ index: Int) -> [UInt8]? {
         Data.fromDatabaseValue(value(index)).map { [UInt8]($0) }
     }
 }

@@ -5,15 +5,14 @@ import ChunkStore
 
 extension Delta {
     /// The first block that the parent does not show.
-    private func belowLimit(_ below: Snapshot?) -> UInt32 {
+    func belowLimit(_ below: Snapshot?) -> UInt32 {
         below.map { min(parentLimit, $0.blockCount) } ?? 0
     }
 
     /// Appends where the blocks lie: a run of blocks that the delta owns is one segment, since zero blocks
     /// are holes of the data file.
     func appendSegments(
-        for range: BlockRange, below: Snapshot?, to segments: inout [Segment],
-        holding holders: inout [AnyObject]
+        for range: BlockRange, below: Snapshot?, to scratch: inout SegmentScratch
     ) throws(VolumeError) {
         if let brokenReason { throw .broken("delta \(Self.hex(id))", reason: brokenReason) }
         var block = range.start
@@ -24,16 +23,17 @@ extension Delta {
                 let source = openDescriptor.map {
                     Segment.Source.file(descriptor: $0, offset: UInt64(block) * UInt64(Block.bytes))
                 }
-                segments.append(
+                scratch.segments.append(
                     Segment(source: source ?? .zeros, byteCount: Int(run.end - block) * Block.bytes))
             } else {
                 let end = max(block, min(run.end, shown))
                 if end > block, let below {
                     try below.appendSegments(
-                        for: BlockRange(start: block, count: end - block), to: &segments, holding: &holders)
+                        for: BlockRange(start: block, count: end - block), to: &scratch)
                 }
                 if run.end > end {
-                    segments.append(Segment(source: .zeros, byteCount: Int(run.end - end) * Block.bytes))
+                    scratch.segments.append(
+                        Segment(source: .zeros, byteCount: Int(run.end - end) * Block.bytes))
                 }
             }
             block = run.end

@@ -2,57 +2,76 @@
 
 import Base
 import Blocks
+import ChunkStore
 import Glibc
-import Synchronization
 
-/// The directory of block maps: one file for each, named by its digest, written once and never changed.
+/// What is kept of a snapshot's content beside its chunks, in files named by the digest of its block map.
+///
+/// A map is written once and never changed. Its table of places says where absent chunks lie, and is replaced
+/// when more is known; its boot profile says what is read first. Both go with the map.
 struct MapFiles: Sendable {
-    /// A map of 16 TiB in blocks of their own would be larger; nothing real comes near.
-    private static let maximumBytes: UInt64 = 4 << 30
-    private static let suffix = ".map"
+    let maps: DigestFiles
+    let places: DigestFiles
+    let profiles: DigestFiles
 
-    let directory: String
-
-    func path(_ digest: Digest) -> String { directory + "/" + digest.hex + Self.suffix }
-
-    /// The digest that a file's name gives; nil for a name that no map has.
-    static func digest(ofName name: String) -> Digest? {
-        name.hasSuffix(suffix) ? Digest(hex: name.dropLast(suffix.count)) : nil
+    init(root: String) {
+        // A map of 16 TiB in blocks of their own would be larger.
+        maps = DigestFiles(directory: root + "/maps", suffix: ".map", maximumBytes: 4 << 30)
+        places = DigestFiles(directory: root + "/maps", suffix: ".places", maximumBytes: 4 << 30)
+        profiles = DigestFiles(
+            directory: root + "/profiles", suffix: ".profile", maximumBytes: BootProfile.maximumBytes)
     }
 
-    /// Makes the file and makes it durable, unless it is there.
+    static func directories(_ root: String) -> [String] { [root + "/maps", root + "/profiles"] }
+
+    /// Makes the map's file and makes it durable, unless it is there.
     func write(_ encoded: [UInt8], _ digest: Digest) throws(VolumeError) {
-        let path = path(digest)
-        do throws(SystemError) {
-            if let size = try? File(open: path, O_RDONLY).size(), size == UInt64(encoded.count) { return }
-            let temporary = "\(path).\(UInt64.random(in: 0 ... .max)).new"
-            do throws(SystemError) {
-                let file = try File(open: temporary, O_WRONLY | O_CREAT | O_EXCL)
-                try file.write(encoded, at: 0)
-                try file.synchronizeData()
-                if rename(temporary, path) < 0 { throw SystemError.last("rename", temporary) }
-                try Directories.synchronize(directory)
-            } catch {
-                unlink(temporary)
-                throw error
-            }
-        } catch {
-            throw .system(error)
-        }
+        let path = maps.path(digest)
+        if let size = try? File(open: path, O_RDONLY).size(), size == UInt64(encoded.count) { return }
+        try catching { () throws(SystemError) in try maps.write(encoded, digest) }
     }
 
     /// Reads a map back and checks that it is the one that its name promises.
     func read(_ digest: Digest) throws -> BlockMap {
-        let file = try File(open: path(digest), O_RDONLY)
-        let size = try file.size()
-        if size > Self.maximumBytes { throw BlockMapError.invalid("\(size) bytes long") }
-        let bytes = try file.read(count: Int(size), at: 0)
+        guard let bytes = try maps.read(digest) else {
+            throw SystemError(ENOENT, "open", maps.path(digest))
+        }
         let found = Digest(hashing: bytes)
         if found != digest { throw BlockMapError.checksumMismatch }
         return try BlockMap(decoding: bytes)
     }
 
+    /// Makes the table of places durable; one that knows no place takes no file.
+    func write(_ table: PlaceTable, _ digest: Digest) throws(VolumeError) {
+        if table.packs.isEmpty { return }
+        try catching { () throws(SystemError) in try places.write(table.encode(), digest) }
+    }
+
+    /// The table of places of a map; nil when there is none.
+    func readPlaces(_ digest: Digest, of map: BlockMap) throws -> PlaceTable? {
+        guard let bytes = try places.read(digest) else { return nil }
+        return try PlaceTable(decoding: bytes, for: map)
+    }
+
+    func write(_ profile: BootProfile, _ digest: Digest) throws(VolumeError) {
+        try catching { () throws(SystemError) in try profiles.write(profile.encode(), digest) }
+    }
+
+    /// The boot profile of a map; nil when there is none.
+    func readProfile(_ digest: Digest) throws -> BootProfile? {
+        guard let bytes = try profiles.read(digest) else { return nil }
+        return try BootProfile(decoding: bytes)
+    }
+
+    /// The names of all files that a map may have.
+    func names(_ digest: Digest) -> [String] {
+        [maps.name(digest), places.name(digest), profiles.name(digest)]
+    }
+
+    /// Removes everything of the map.
     func remove(_ digest: Digest) {
-        unlink(path(digest))
+        maps.remove(digest)
+        places.remove(digest)
+        profiles.remove(digest)
     }
 }

@@ -11,6 +11,8 @@ public struct ImageRecord: Sendable, Equatable {
     public let sizeBytes: UInt64
     /// Bytes that are not holes; nil until the snapshot is sealed.
     public let dataBytes: UInt64?
+    /// Of `dataBytes`, those that can be read without fetching; nil until the snapshot is sealed.
+    public let localBytes: UInt64?
     /// Seconds since 1970.
     public let created: Int64
     /// SHA-256 of the encoded block map; nil until the snapshot is sealed.
@@ -21,7 +23,9 @@ public struct ImageRecord: Sendable, Equatable {
     public let configuration: [UInt8]
     /// Where it came from: an import source, or `volume:NAME`.
     public let source: String
-    /// The whole content lies in the chunk store.
+    /// URIs from which its chunks can be fetched, in the order in which to ask; empty when it is only local.
+    public let sources: [String]
+    /// It has a block map of its own; a snapshot of a volume gets one in the background.
     public let isSealed: Bool
     /// Why it cannot be used; nil when it can.
     public let brokenReason: String?
@@ -57,6 +61,8 @@ public struct StoreUsage: Sendable, Equatable {
         public let logicalBytes: UInt64
         /// Bytes that are not holes.
         public let dataBytes: UInt64
+        /// Of `dataBytes`, those that can be read without fetching.
+        public let localBytes: UInt64
         /// Of `dataBytes`, those in chunks that no other image uses.
         public let uniqueBytes: UInt64
         /// Of `dataBytes`, those in chunks that another image uses too.

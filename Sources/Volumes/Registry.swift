@@ -46,7 +46,7 @@ final class Registry: Sendable {
         self.chunks = chunks
         self.catalog = catalog
         self.bootID = bootID
-        maps = MapFiles(directory: root + "/maps")
+        maps = MapFiles(root: root)
     }
 
     var deltas: String { root + "/deltas" }
@@ -61,10 +61,16 @@ final class Registry: Sendable {
     }
 
     /// Keeps the name for an image that `body` makes; nobody else can take it meanwhile.
-    func reserving<T>(_ name: String, _ body: () throws(VolumeError) -> T) throws(VolumeError) -> T {
+    ///
+    /// - Parameter replacing: an image may have the name already, and keeps it until `body` gives it away.
+    func reserving<T>(
+        _ name: String, replacing: Bool = false, _ body: () throws(VolumeError) -> T
+    ) throws(VolumeError) -> T {
         try Names.checkImage(name)
         try state.withLock { (state) throws(VolumeError) in
-            try Self.checkFree(name, state)
+            if !replacing || state.images[name] == nil || state.reserved.contains(name) {
+                try Self.checkFree(name, state)
+            }
             state.reserved.insert(name)
         }
         defer { _ = state.withLock { $0.reserved.remove(name) } }
@@ -87,6 +93,16 @@ final class Registry: Sendable {
     func keepingMap<T>(
         _ encoded: [UInt8], _ digest: Digest, _ body: () throws(VolumeError) -> T
     ) throws(VolumeError) -> T {
+        try keepingFiles(digest) { () throws(VolumeError) in
+            try maps.write(encoded, digest)
+            return try body()
+        }
+    }
+
+    /// Lets nobody remove the map's files while `body` runs; those that no snapshot needs go after it.
+    func keepingFiles<T>(
+        _ digest: Digest, _ body: () throws(VolumeError) -> T
+    ) throws(VolumeError) -> T {
         state.withLock { $0.pendingMaps[digest, default: 0] += 1 }
         defer {
             state.withLock { state in
@@ -95,7 +111,6 @@ final class Registry: Sendable {
                 if count == 0 { dropMap(digest, state) }
             }
         }
-        try maps.write(encoded, digest)
         return try body()
     }
 

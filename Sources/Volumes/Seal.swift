@@ -24,30 +24,45 @@ struct Seal {
         var pieces: [(start: UInt32, chunk: ChunkDescriptor, offset: UInt8, count: UInt8)] = []
     }
 
-    func run(_ snapshot: Snapshot) throws(VolumeError) {
-        guard case .layered(let delta, let below) = snapshot.currentContent else { return }
+    /// What is not here is not needed: the new map refers to the parent's chunks, absent ones as well.
+    ///
+    /// Returns false when the snapshot was removed meanwhile.
+    func run(_ snapshot: Snapshot) throws(VolumeError) -> Bool {
+        guard case .layered(let delta, let below) = snapshot.currentContent else { return true }
         if let reason = snapshot.brokenReason { throw .broken("snapshot", reason: reason) }
         let session = registry.chunks.beginIngest()
         defer { session.release() }
         let base = below?.map ?? BlockMap(zeros: delta.blockCount)
         let map: BlockMap
         let resident: ResidentMap
+        let places: PlaceTable
         do {
             let changes = try ingest(delta, session)
             try session.commit()
             map = merge(base, changes, delta)
-            resident = try registry.chunks.attach(map)
+            places = registry.chunks.places(for: map)
+            resident = try registry.chunks.attach(map, places: nil, sources: [])
         } catch {
             throw Self.error(error)
         }
         let encoded = map.encode()
         let digest = Digest(hashing: encoded)
-        try registry.keepingMap(encoded, digest) { () throws(VolumeError) in
-            try install(snapshot, resident, digest, origin: below?.digest)
+        let isInstalled = try registry.keepingMap(encoded, digest) { () throws(VolumeError) in
+            try registry.maps.write(places, digest)
+            inheritProfile(digest, from: below?.digest)
+            return try install(snapshot, resident, digest, below)
         }
         try registry.catalog.flush()
-        try delta.removeFiles()
+        if isInstalled { try delta.removeFiles() }
         try collectBelow()
+        return isInstalled
+    }
+
+    /// Until one is recorded for the new image, its parent's says best what its containers read first.
+    private func inheritProfile(_ digest: Digest, from origin: Digest?) {
+        guard let origin, !registry.maps.profiles.exists(digest) else { return }
+        guard let profile = try? registry.maps.readProfile(origin) else { return }
+        try? registry.maps.write(profile, digest)
     }
 
     private static func error(_ error: any Error) -> VolumeError {
@@ -131,16 +146,22 @@ struct Seal {
         return base.replacing(blockCount: delta.blockCount, replaced, with: changes.pieces)
     }
 
-    /// Switches the snapshot over, in the catalog and for its readers; not if it was removed meanwhile.
+    /// Switches the snapshot over, in the catalog and for its readers; false if it was removed meanwhile.
     private func install(
-        _ snapshot: Snapshot, _ resident: ResidentMap, _ digest: Digest, origin: Digest?
-    ) throws(VolumeError) {
+        _ snapshot: Snapshot, _ resident: ResidentMap, _ digest: Digest, _ below: Snapshot?
+    ) throws(VolumeError) -> Bool {
         try registry.state.withLock { (state) throws(VolumeError) in
-            guard state.snapshots[snapshot.id] === snapshot else { return }
+            guard state.snapshots[snapshot.id] === snapshot else { return false }
+            let origin = below?.digest
+            // What the parent was pushed to since.
+            let sources = Registry.union(snapshot.sources, below?.sources ?? [])
             try registry.catalog.transaction { db in
                 try Catalog.seal(snapshot: snapshot.id, map: digest, origin: origin, db)
+                try Catalog.setSources(sources, of: snapshot.id, db)
             }
+            snapshot.setSources(sources)
             snapshot.seal(resident, digest: digest, origin: origin)
+            return true
         }
     }
 

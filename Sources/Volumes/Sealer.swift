@@ -116,9 +116,12 @@ final class Sealer: Sendable {
     ) {
         let seal = Seal(registry) { work.withLock { $0.isStopping } }
         do throws(VolumeError) {
-            try seal.run(snapshot)
+            let isSealed = try seal.run(snapshot)
             work.withLock { work in
                 work.snapshots.removeAll { $0 === snapshot }
+                if !isSealed {
+                    work.failures[snapshot.id] = .broken("snapshot", reason: "it has been removed")
+                }
                 work.mustCollect = true
             }
         } catch {

@@ -30,13 +30,16 @@ public final class Snapshot: Sendable {
     let chunks: ChunkStore
 
     private let content: Lock<Content>
-    /// Set once, before `isSealedFlag`, and never changed again: read without the lock behind that flag.
-    nonisolated(unsafe) private var sealedMap: ResidentMap?
-    private let isSealedFlag = Atomic<Bool>(false)
+    private let places: Lock<[String]>
+    /// The sealed map's address once there is one, else 0: readers need neither the lock nor a count.
+    ///
+    /// `content` holds the reference and never lets go of it again.
+    private let sealedMap = Atomic<UInt>(0)
 
+    /// - Parameter sources: URIs from which absent chunks can be fetched, in the order in which to ask.
     init(
         id: UInt64, blockCount: UInt32, configuration: [UInt8], source: String, created: Int64,
-        chunks: ChunkStore, content: Content
+        chunks: ChunkStore, sources: [String] = [], content: Content
     ) {
         self.id = id
         self.sizeBytes = UInt64(blockCount) * UInt64(Block.bytes)
@@ -45,16 +48,28 @@ public final class Snapshot: Sendable {
         self.created = created
         self.chunks = chunks
         self.content = Lock(content)
+        places = Lock(sources)
         if case .sealed(let map, _, _) = content { publish(map) }
     }
 
     private func publish(_ map: ResidentMap) {
-        sealedMap = map
-        isSealedFlag.store(true, ordering: .releasing)
+        sealedMap.store(UInt(bitPattern: Unmanaged.passUnretained(map).toOpaque()), ordering: .releasing)
     }
 
-    /// The sealed map, for sharing between snapshots with equal content.
-    var residentMap: ResidentMap? { isSealed ? sealedMap : nil }
+    @inline(__always)
+    private var unmanagedMap: Unmanaged<ResidentMap>? {
+        UnsafeRawPointer(bitPattern: sealedMap.load(ordering: .acquiring)).map { .fromOpaque($0) }
+    }
+
+    /// The sealed map; nil before.
+    public var residentMap: ResidentMap? { unmanagedMap?.takeUnretainedValue() }
+
+    /// URIs from which absent chunks can be fetched, in the order in which to ask.
+    public var sources: [String] { places.withLock { $0 } }
+
+    func setSources(_ uris: [String]) {
+        places.withLock { $0 = uris }
+    }
 
     var blockCount: UInt32 { UInt32(sizeBytes / UInt64(Block.bytes)) }
 
@@ -70,10 +85,10 @@ public final class Snapshot: Sendable {
     }
 
     /// The whole content lies in the chunk store.
-    public var isSealed: Bool { isSealedFlag.load(ordering: .acquiring) }
+    public var isSealed: Bool { sealedMap.load(ordering: .acquiring) != 0 }
 
     /// The block map, once it is sealed; built anew at each call, so keep it.
-    public var map: BlockMap? { isSealed ? sealedMap?.map : nil }
+    public var map: BlockMap? { residentMap?.map }
 
     /// SHA-256 of the encoded block map, once it is sealed.
     public var digest: Digest? {
@@ -109,18 +124,24 @@ public final class Snapshot: Sendable {
 
     /// Finds where bytes lie and calls `body` with the pieces in order; they stay valid inside `body` only.
     ///
-    /// Short at the end of the file. Errors: `.broken`.
+    /// Short at the end of the file. For whoever reads much, as `scratch` is used again. Errors: `.broken`.
+    public func withSegments<T>(
+        offset: UInt64, count: Int, using scratch: inout SegmentScratch, _ body: (SegmentView) -> T
+    ) throws(VolumeError) -> T {
+        let span = ByteSpan(offset: offset, count: count, sizeBytes: sizeBytes)
+        return try chunks.withStableSlots { () throws(VolumeError) -> T in
+            defer { scratch.reset() }
+            try appendSegments(for: span.blocks, to: &scratch)
+            return scratch.view(span, body)
+        }
+    }
+
+    /// As the other one, for those who read once in a while.
     public func withSegments<T>(
         offset: UInt64, count: Int, _ body: ([Segment]) -> T
     ) throws(VolumeError) -> T {
-        let span = ByteSpan(offset: offset, count: count, sizeBytes: sizeBytes)
-        var segments: [Segment] = []
-        var holders: [AnyObject] = []
-        return try chunks.withStableSlots { () throws(VolumeError) -> T in
-            try appendSegments(for: span.blocks, to: &segments, holding: &holders)
-            span.trim(&segments)
-            return withExtendedLifetime(holders) { body(segments) }
-        }
+        var scratch = SegmentScratch()
+        return try withSegments(offset: offset, count: count, using: &scratch) { body(Array($0.segments)) }
     }
 
     /// The first offset at or after `offset` that may hold something else than zeros; nil when there is none.
@@ -135,19 +156,20 @@ public final class Snapshot: Sendable {
     }
 
     /// Appends the segments of a range that lies within the snapshot; must run inside `withStableSlots`.
-    ///
-    /// `holders` keeps alive what a concurrent seal would let go.
-    func appendSegments(
-        for range: BlockRange, to segments: inout [Segment], holding holders: inout [AnyObject]
-    ) throws(VolumeError) {
-        if isSealed, let sealedMap { return sealedMap.appendSegments(for: range, to: &segments) }
+    func appendSegments(for range: BlockRange, to scratch: inout SegmentScratch) throws(VolumeError) {
+        if let map = unmanagedMap {
+            scratch.base = map
+            return map._withUnsafeGuaranteedRef { $0.appendSegments(for: range, to: &scratch.segments) }
+        }
         switch currentContent {
-        case .sealed(let map, _, _): map.appendSegments(for: range, to: &segments)
+        case .sealed(let map, _, _):
+            scratch.base = .passUnretained(map)
+            map.appendSegments(for: range, to: &scratch.segments)
         case .broken(let reason): throw .broken("snapshot", reason: reason)
         case .layered(let delta, let below):
-            holders.append(delta)
-            if let below { holders.append(below) }
-            try delta.appendSegments(for: range, below: below, to: &segments, holding: &holders)
+            scratch.holders.append(delta)
+            if let below { scratch.holders.append(below) }
+            try delta.appendSegments(for: range, below: below, to: &scratch)
         }
     }
 

@@ -10,6 +10,7 @@ struct StoreRecovery {
     private let registry: Registry
     private let log = Log.logger("volumes")
     private var rows: [UInt64: SnapshotRow] = [:]
+    private var sources: [UInt64: [String]] = [:]
     private var snapshots: [UInt64: Snapshot] = [:]
     /// Snapshots whose parents are being looked up: a damaged catalog may have a ring of them.
     private var visiting: Set<UInt64> = []
@@ -29,6 +30,7 @@ struct StoreRecovery {
             mustKeepChunks = true
         }
         for row in contents.snapshots { rows[row.id] = row }
+        sources = contents.sources
         for row in contents.snapshots { _ = snapshot(row.id) }
         let images = contents.images.map { row in
             Registry.ImageEntry(name: row.name, created: row.created, snapshot: known(row.snapshot))
@@ -80,7 +82,7 @@ struct StoreRecovery {
         }
         let snapshot = Snapshot(
             id: id, blockCount: row.blocks, configuration: row.configuration, source: row.source,
-            created: row.created, chunks: registry.chunks, content: content)
+            created: row.created, chunks: registry.chunks, sources: sources[id] ?? [], content: content)
         snapshots[id] = snapshot
         return snapshot
     }
@@ -89,7 +91,7 @@ struct StoreRecovery {
         if let digest = row.map {
             let resident = snapshots.values.first { $0.digest == digest }?.residentMap
             do {
-                let map = try resident ?? registry.chunks.attach(registry.maps.read(digest))
+                let map = try resident ?? attach(digest, sources[row.id] ?? [])
                 if map.blockCount != row.blocks { return .broken("its block map has another length") }
                 return .sealed(map, digest, origin: row.origin)
             } catch {
@@ -114,6 +116,28 @@ struct StoreRecovery {
         return .layered(recovered, below: below)
     }
 
+    /// A damaged or missing table of places harms only a map that has absent chunks.
+    private func attach(_ digest: Digest, _ uris: [String]) throws -> ResidentMap {
+        let map = try registry.maps.read(digest)
+        var trouble: String?
+        do {
+            let places = try registry.maps.readPlaces(digest, of: map)
+            let ids = try registry.chunks.sources.intern(uris)
+            return try registry.chunks.attach(map, places: places, sources: ids)
+        } catch ChunkStoreError.missingChunk(let chunk) {
+            throw ChunkStoreError.missingChunk(chunk)
+        } catch {
+            trouble = "\(error)"
+        }
+        do {
+            let resident = try registry.chunks.attach(map)
+            log.warning("\(registry.maps.places.path(digest)) is left out: \(trouble ?? "")")
+            return resident
+        } catch {
+            throw VolumeError.catalog("\(error), and its places cannot be read: \(trouble ?? "")")
+        }
+    }
+
     private mutating func volume(_ row: VolumeRow) -> Volume {
         let parent = row.snapshot.map { known($0) }
         let delta = Delta.recover(
@@ -133,11 +157,13 @@ struct StoreRecovery {
             for snapshot in state.snapshots.values {
                 if case .layered(let delta, _) = snapshot.currentContent { insert(delta, into: &deltas) }
             }
-            let maps = state.snapshots.values.compactMap(\.digest).map { $0.hex + ".map" }
-            return (Set(maps), deltas)
+            let digests = state.snapshots.values.compactMap(\.digest)
+            return (Set(digests.flatMap(registry.maps.names)), deltas)
         }
         do throws(SystemError) {
-            try removeAll(in: registry.maps.directory, except: maps)
+            for directory in MapFiles.directories(registry.root) {
+                try removeAll(in: directory, except: maps)
+            }
             try removeAll(in: registry.deltas, except: deltas)
         } catch {
             throw .system(error)

@@ -13,8 +13,23 @@ import Synchronization
 public final class Volume: Sendable {
     /// What lies under the file right now; changes only while the gate is held exclusively.
     struct Layers {
-        var delta: Delta
-        var parent: Snapshot?
+        let delta: Delta
+        let parent: Snapshot?
+        /// Nil unless first touches are being recorded.
+        var recorder: TouchRecorder?
+    }
+
+    /// The same without counted references: whoever holds the gate needs none.
+    private struct Borrowed {
+        let delta: Unmanaged<Delta>
+        let parent: Unmanaged<Snapshot>?
+        let isRecorded: Bool
+
+        init(_ layers: Layers) {
+            delta = .passUnretained(layers.delta)
+            parent = layers.parent.map { .passUnretained($0) }
+            isRecorded = layers.recorder != nil
+        }
     }
 
     public let name: String
@@ -26,7 +41,10 @@ public final class Volume: Sendable {
     let catalog: Catalog
 
     let gate = ReadWriteLock()
-    nonisolated(unsafe) var layers: Layers
+    nonisolated(unsafe) var layers: Layers {
+        didSet { borrowed = Borrowed(layers) }
+    }
+    nonisolated(unsafe) private var borrowed: Borrowed
     private let size: Atomic<UInt64>
 
     /// The parent once more, for those who must not wait for the gate.
@@ -39,7 +57,9 @@ public final class Volume: Sendable {
         parentImage = row.parentImage
         chunks = registry.chunks
         catalog = registry.catalog
-        layers = Layers(delta: delta, parent: parent)
+        let layers = Layers(delta: delta, parent: parent)
+        self.layers = layers
+        borrowed = Borrowed(layers)
         parentForCollection = Lock(parent)
         size = Atomic(UInt64(delta.blockCount) * UInt64(Block.bytes))
     }
@@ -61,24 +81,70 @@ public final class Volume: Sendable {
 
     /// Finds where bytes lie and calls `body` with the pieces in order; they stay valid inside `body` only.
     ///
-    /// Short at the end of the file. Errors: `.broken`.
+    /// Short at the end of the file. For whoever reads much, as `scratch` is used again; what is read counts as
+    /// touched. Errors: `.broken`.
     public func withSegments<T>(
-        offset: UInt64, count: Int, _ body: ([Segment]) -> T
+        offset: UInt64, count: Int, using scratch: inout SegmentScratch, _ body: (SegmentView) -> T
     ) throws(VolumeError) -> T {
         try gate.reading { () throws(VolumeError) -> T in
-            try withSegmentsInGate(ByteSpan(offset: offset, count: count, sizeBytes: sizeBytes), body)
+            let span = ByteSpan(offset: offset, count: count, sizeBytes: sizeBytes)
+            if borrowed.isRecorded { noteTouches(span.blocks) }
+            return try withSegmentsInGate(span, &scratch, body)
         }
     }
 
-    func withSegmentsInGate<T>(_ span: ByteSpan, _ body: ([Segment]) -> T) throws(VolumeError) -> T {
-        var segments: [Segment] = []
-        var holders: [AnyObject] = []
-        let layers = self.layers
+    /// As the other one, for those who read once in a while; what they read does not count as touched.
+    public func withSegments<T>(
+        offset: UInt64, count: Int, _ body: ([Segment]) -> T
+    ) throws(VolumeError) -> T {
+        var scratch = SegmentScratch()
+        return try gate.reading { () throws(VolumeError) -> T in
+            let span = ByteSpan(offset: offset, count: count, sizeBytes: sizeBytes)
+            return try withSegmentsInGate(span, &scratch) { body(Array($0.segments)) }
+        }
+    }
+
+    func withSegmentsInGate<T>(
+        _ span: ByteSpan, _ scratch: inout SegmentScratch, _ body: (SegmentView) -> T
+    ) throws(VolumeError) -> T {
+        let borrowed = borrowed
         return try chunks.withStableSlots { () throws(VolumeError) -> T in
-            try layers.delta.appendSegments(
-                for: span.blocks, below: layers.parent, to: &segments, holding: &holders)
-            span.trim(&segments)
-            return withExtendedLifetime(holders) { body(segments) }
+            defer { scratch.reset() }
+            if let failure = Self.append(span.blocks, borrowed, &scratch) { throw failure }
+            return scratch.view(span, body)
+        }
+    }
+
+    private static func append(
+        _ range: BlockRange, _ layers: Borrowed, _ scratch: inout SegmentScratch
+    ) -> VolumeError? {
+        layers.delta._withUnsafeGuaranteedRef { delta in
+            guard let parent = layers.parent else { return append(range, delta, nil, &scratch) }
+            return parent._withUnsafeGuaranteedRef { append(range, delta, $0, &scratch) }
+        }
+    }
+
+    private static func append(
+        _ range: BlockRange, _ delta: Delta, _ parent: Snapshot?, _ scratch: inout SegmentScratch
+    ) -> VolumeError? {
+        do throws(VolumeError) {
+            try delta.appendSegments(for: range, below: parent, to: &scratch)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Tells the recorder which of the blocks come from the image.
+    func noteTouches(_ range: BlockRange) {
+        guard let recorder = layers.recorder, recorder.isRecording else { return }
+        let delta = layers.delta
+        let end = min(range.end, delta.belowLimit(layers.parent))
+        var block = range.start
+        while block < end {
+            let run = delta.states.ownedRun(from: block, to: end)
+            if !run.isOwned { recorder.note(BlockRange(start: block, count: run.end - block)) }
+            block = run.end
         }
     }
 

@@ -16,6 +16,10 @@ public enum VolumeError: Error, Sendable, CustomStringConvertible {
     case inUse(String, reason: String)
     /// What is on disk for this image or volume is damaged.
     case broken(String, reason: String)
+    /// Blocks are needed that have not been fetched; whoever can fetch them does, and tries again.
+    case absent(String, AbsentBlocks)
+    /// Blocks that are needed could not be fetched.
+    case notFetched(String, reason: String)
     /// Another daemon holds the state directory.
     case rootLocked(String)
     /// A newer version of this program wrote the state directory.
@@ -40,6 +44,9 @@ public enum VolumeError: Error, Sendable, CustomStringConvertible {
                     ?? "list the names with 'slacker images' and 'slacker volumes'")
         case .inUse(let name, let reason): "volume '\(name)' is in use: \(reason); end that first"
         case .broken(let name, let reason): "'\(name)' is damaged and cannot be used: \(reason); remove it"
+        case .absent(let name, let blocks):
+            "'\(name)': blocks in \(blocks.range) have not been fetched; fill the image first"
+        case .notFetched(let name, let reason): "'\(name)': blocks could not be fetched: \(reason)"
         case .rootLocked(let root):
             "\(root): another slacker daemon uses this state directory; stop it or choose another --root"
         case .newerFormat(let version, let root):
@@ -64,7 +71,7 @@ public enum VolumeError: Error, Sendable, CustomStringConvertible {
         case .notFound: ENOENT
         case .inUse, .rootLocked: EBUSY
         case .system(let error): error.code
-        case .broken, .newerFormat, .flushFailed, .chunks, .catalog: EIO
+        case .broken, .absent, .notFetched, .newerFormat, .flushFailed, .chunks, .catalog: EIO
         }
     }
 }

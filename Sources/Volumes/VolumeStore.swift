@@ -30,7 +30,9 @@ public final class VolumeStore: Sendable {
     init(root: String, bootID: BootID) throws(VolumeError) {
         self.root = root
         do throws(SystemError) {
-            for directory in [root, root + "/maps", root + "/deltas"] { try Directories.create(directory) }
+            for directory in [root, root + "/deltas"] + MapFiles.directories(root) {
+                try Directories.create(directory)
+            }
             lockFile = try File(open: root + "/lock", O_RDWR | O_CREAT)
         } catch {
             throw .system(error)
@@ -118,9 +120,10 @@ public final class VolumeStore: Sendable {
         return ImageRecord(
             name: entry.name, id: snapshot.id, sizeBytes: snapshot.sizeBytes,
             dataBytes: snapshot.residentMap.map { $0.mappedBlockCount * UInt64(Block.bytes) },
+            localBytes: snapshot.residentMap?.presentBytes,
             created: entry.created, digest: snapshot.digest, parentDigest: snapshot.parentDigest,
-            configuration: snapshot.configuration, source: snapshot.source, isSealed: snapshot.isSealed,
-            brokenReason: snapshot.brokenReason)
+            configuration: snapshot.configuration, source: snapshot.source, sources: snapshot.sources,
+            isSealed: snapshot.isSealed, brokenReason: snapshot.brokenReason)
     }
 
     private static func record(_ entry: Registry.VolumeEntry) -> VolumeRecord {

@@ -1,68 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
-public import Blocks
-public import ChunkStore
+import Blocks
 import Synchronization
 
 extension VolumeStore {
-    /// Adds an image whose chunks `session` has ingested: commits the session, stores the map, and returns
-    /// when all of it is durable.
-    ///
-    /// The session is released.
-    ///
-    /// Errors: `.badName`, `.nameTaken`, `.chunks`, `.system`, `.catalog`; nothing is left behind then.
-    public func addImage(
-        name: String, map: BlockMap, configuration: [UInt8], source: String, session: IngestSession
-    ) throws(VolumeError) -> ImageRecord {
-        defer { session.release() }
-        if map.blockCount == 0 { throw .invalidRange(name, reason: "an image without any block") }
-        return try registry.reserving(name) { () throws(VolumeError) -> ImageRecord in
-            let encoded = map.encode()
-            let digest = Digest(hashing: encoded)
-            let resident = try attach(map, digest, session)
-            let snapshot = Snapshot(
-                id: Catalog.newID(), blockCount: map.blockCount, configuration: configuration, source: source,
-                created: Registry.now(), chunks: chunks, content: .sealed(resident, digest, origin: nil))
-            return try registry.keepingMap(encoded, digest) { () throws(VolumeError) -> ImageRecord in
-                try register(name, snapshot, digest)
-            }
-        }
-    }
-
-    private func attach(
-        _ map: BlockMap, _ digest: Digest, _ session: IngestSession
-    ) throws(VolumeError) -> ResidentMap {
-        do throws(ChunkStoreError) {
-            try session.commit()
-            if let shared = registry.shared(digest) { return shared }
-            return try chunks.attach(map)
-        } catch {
-            throw .chunks(error)
-        }
-    }
-
-    private func register(
-        _ name: String, _ snapshot: Snapshot, _ digest: Digest
-    ) throws(VolumeError) -> ImageRecord {
-        let entry = Registry.ImageEntry(name: name, created: snapshot.created, snapshot: snapshot)
-        try registry.state.withLock { (state) throws(VolumeError) in
-            try registry.catalog.transaction { db in
-                try Catalog.insert(
-                    SnapshotRow(
-                        id: snapshot.id, parent: nil, delta: nil, map: digest, origin: nil,
-                        blocks: snapshot.blockCount, configuration: snapshot.configuration,
-                        source: snapshot.source, created: snapshot.created), db)
-                try Catalog.insert(ImageRow(name: name, snapshot: snapshot.id, created: snapshot.created), db)
-            }
-            state.snapshots[snapshot.id] = snapshot
-            state.images[name] = entry
-        }
-        try registry.catalog.flush()
-        sealer.poke()
-        return Self.record(entry)
-    }
-
     /// Makes a writable clone of an image.
     ///
     /// Takes one row in the catalog and no file, whatever the size; durable with the first `synchronize` of

@@ -58,7 +58,7 @@ extension VolumeStore {
         let snapshot = Snapshot(
             id: Catalog.newID(), blockCount: delta.blockCount, configuration: parent?.configuration ?? [],
             source: "volume:" + volume.name, created: Registry.now(), chunks: chunks,
-            content: .layered(delta, below: parent))
+            sources: parent?.sources ?? [], content: .layered(delta, below: parent))
         let next = Delta(
             id: Catalog.newID(), directory: registry.deltas, bootID: registry.bootID,
             blockCount: delta.blockCount)
@@ -68,12 +68,14 @@ extension VolumeStore {
                     id: snapshot.id, parent: parent?.id, delta: delta.id, map: nil, origin: nil,
                     blocks: snapshot.blockCount, configuration: snapshot.configuration,
                     source: snapshot.source, created: snapshot.created), db)
+            try Catalog.setSources(snapshot.sources, of: snapshot.id, db)
             try Catalog.insert(ImageRow(name: image, snapshot: snapshot.id, created: snapshot.created), db)
             try Catalog.move(
                 volume: volume.name, to: snapshot.id, delta: next.id, blocks: next.blockCount, db)
         }
         delta.freeze()
-        volume.layers = Volume.Layers(delta: next, parent: snapshot)
+        volume.layers.recorder?.leaveOut(delta)
+        volume.layers = Volume.Layers(delta: next, parent: snapshot, recorder: volume.layers.recorder)
         volume.parentForCollection.withLock { $0 = snapshot }
         return snapshot
     }

@@ -48,7 +48,8 @@ extension VolumeStore {
             }
         }
         return StoreUsage.Image(
-            name: entry.name, logicalBytes: entry.snapshot.sizeBytes, dataBytes: total, uniqueBytes: unique,
+            name: entry.name, logicalBytes: entry.snapshot.sizeBytes, dataBytes: total,
+            localBytes: entry.snapshot.residentMap?.presentBytes ?? 0, uniqueBytes: unique,
             sharedBytes: total - unique)
     }
 

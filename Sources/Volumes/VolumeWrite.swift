@@ -10,6 +10,9 @@ extension Volume {
     /// Writes bytes through a transfer that moves them straight into the delta's data file, as splice does.
     ///
     /// When it returns, a killed daemon loses nothing of it; a power cut may, until `synchronize`.
+    ///
+    /// Errors: `.absent` when a block that is written in part has to be fetched first; then nothing was
+    /// transferred, and the same write may be tried again.
     /// - Parameters:
     ///   - offset: first byte; the range must lie within the volume, which a write never extends.
     ///   - transfer: writes at most `count` bytes at the given offset of the descriptor and returns how many.
@@ -40,6 +43,8 @@ extension Volume {
     /// Makes the range read as zeros.
     ///
     /// Whole blocks take no space afterwards. The part past the end is left out.
+    ///
+    /// Errors: as `write`; it may be tried again from the start.
     public func zero(offset: UInt64, count: UInt64) throws(VolumeError) {
         let block = UInt64(Block.bytes)
         let size = sizeBytes
@@ -130,15 +135,32 @@ extension Volume {
         if tail, !head || blocks.count > 1 { try fill(blocks.end - 1, delta, descriptor) }
         let moved = try run(transfer, delta, descriptor, at: offset, count: count)
         if moved <= 0 { throw .system(SystemError(ENOSPC, "write", name)) }
-        let end = offset + UInt64(moved)
-        let last = UInt32(end / UInt64(Block.bytes))
-        // A short transfer may end inside a block that was not filled; that block is filled now, behind it.
-        if end % UInt64(Block.bytes) != 0, moved < count, last > blocks.start || !head {
-            try fill(last, delta, descriptor, from: Int(end % UInt64(Block.bytes)))
-        }
+        let end = try whole(
+            offset + UInt64(moved), isShort: moved < count, delta, descriptor,
+            filled: head ? blocks.start : nil)
+        if end <= offset { throw .system(SystemError(ENOSPC, "write", name)) }
         let touched = Block.count(forBytes: end)
         try delta.own(BlockRange(start: blocks.start, count: UInt32(touched) - blocks.start))
-        return moved
+        return Int(end - offset)
+    }
+
+    /// Where a transfer that ended at `end` counts as ended.
+    ///
+    /// A short one may end inside a block that was not filled; that block is filled now, behind it. Where what it
+    /// is filled with has to be fetched first, the block does not count: it reads as before.
+    private func whole(
+        _ end: UInt64, isShort: Bool, _ delta: Delta, _ descriptor: Int32, filled: UInt32?
+    ) throws(VolumeError) -> UInt64 {
+        let last = UInt32(end / UInt64(Block.bytes))
+        let rest = end % UInt64(Block.bytes)
+        if !isShort || rest == 0 || last == filled { return end }
+        do throws(VolumeError) {
+            try fill(last, delta, descriptor, from: Int(rest))
+        } catch {
+            guard case .absent = error else { throw error }
+            return end - rest
+        }
+        return end
     }
 
     /// Copies a block of the parent into the data file, from the given byte on, unless the delta has it.
@@ -150,8 +172,16 @@ extension Volume {
         if delta.states.state(of: block) != .clean { return }
         let offset = UInt64(block) * UInt64(Block.bytes) + UInt64(start)
         let span = ByteSpan(offset: offset, count: Block.bytes - start, sizeBytes: sizeBytes)
-        let result = try withSegmentsInGate(span) { segments -> Result<[UInt8], SystemError> in
-            Result { () throws(SystemError) in try Segments.read(segments) }
+        if layers.recorder != nil { noteTouches(span.blocks) }
+        var scratch = SegmentScratch()
+        let found = try withSegmentsInGate(span, &scratch) { view -> Found in
+            if let absent = view.absentBlocks() { return .absent(absent) }
+            return .bytes(Result { () throws(SystemError) in try Segments.read(view.segments) })
+        }
+        let result: Result<[UInt8], SystemError>
+        switch found {
+        case .absent(let blocks): throw .absent(name, blocks)
+        case .bytes(let bytes): result = bytes
         }
         try catching { () throws(SystemError) in
             let bytes = try result.get()
@@ -160,6 +190,12 @@ extension Volume {
             if written < bytes.count { throw SystemError(ENOSPC, "pwrite", name) }
         }
     }
+}
+
+/// What lies below a block that is written in part.
+private enum Found {
+    case bytes(Result<[UInt8], SystemError>)
+    case absent(AbsentBlocks)
 }
 
 /// Runs system calls and turns their error into this module's.
