@@ -17,18 +17,45 @@ public enum Subprocess {
     /// Bytes kept of either stream; the rest is read and dropped, so the child never blocks on a full pipe.
     public static let outputLimitBytes = 1 << 20
 
-    /// Runs `arguments[0]`, found through PATH, with no standard input.
+    /// Bytes that `run` takes as input at most: what fits into a pipe that nobody reads yet.
+    public static let inputLimitBytes = 4096
+
+    /// Runs `arguments[0]`, found through PATH, with no standard input, or a short one.
     ///
     /// Blocks the calling thread.
-    public static func run(_ arguments: [String]) throws(SystemError) -> Result {
+    /// - Parameters:
+    ///   - input: at most `inputLimitBytes`.
+    ///   - deadline: when it is killed with all that it started; the error is then ETIMEDOUT.
+    public static func run(
+        _ arguments: [String], input: [UInt8]? = nil, deadline: MonotonicTime? = nil
+    ) throws(SystemError) -> Result {
         precondition(!arguments.isEmpty, "a command has at least a name")
         let output = try Pipe()
         let errors = try Pipe()
-        let child = try spawn(arguments, output: output.writer, errors: errors.writer)
+        let source = try input.map { bytes throws(SystemError) in try filled(bytes) }
+        // A session of its own is a process group of its own, which a signal reaches whole.
+        let child = try spawn(
+            arguments, input: source?.reader, output: output.writer, errors: errors.writer,
+            newSession: deadline != nil)
         _ = output.closeWriter()
         _ = errors.closeWriter()
-        let texts = drain(output.reader, errors.reader)
+        guard let texts = drain(output.reader, errors.reader, deadline) else {
+            kill(-child, SIGKILL)
+            _ = try wait(for: child, arguments[0])
+            throw SystemError(ETIMEDOUT, "wait", arguments[0])
+        }
         return Result(status: try wait(for: child, arguments[0]), output: texts.0, errors: texts.1)
+    }
+
+    /// A pipe that holds the bytes and then its end; written before anyone could break it off.
+    private static func filled(_ bytes: [UInt8]) throws(SystemError) -> Pipe {
+        precondition(bytes.count <= inputLimitBytes, "more would block")
+        let pipe = try Pipe()
+        if retrying({ write(pipe.writer, bytes, bytes.count) }) < 0 {
+            throw SystemError.last("write", "pipe")
+        }
+        _ = pipe.closeWriter()
+        return pipe
     }
 
     /// Waits for a child and gives its status as `Result.status` counts it.
@@ -112,7 +139,10 @@ public enum Subprocess {
         }
     }
 
-    private static func drain(_ first: Int32, _ second: Int32) -> (String, String) {
+    /// What both streams bring until their ends; nil when the deadline comes first.
+    private static func drain(
+        _ first: Int32, _ second: Int32, _ deadline: MonotonicTime?
+    ) -> (String, String)? {
         var texts: [[UInt8]] = [[], []]
         var waiting = [
             pollfd(fd: first, events: Int16(POLLIN), revents: 0),
@@ -120,7 +150,9 @@ public enum Subprocess {
         ]
         var buffer = [UInt8](repeating: 0, count: 65536)
         while waiting.contains(where: { $0.fd >= 0 }) {
-            if retrying({ poll(&waiting, 2, -1) }) < 0 { break }
+            let left = deadline.map { Int32(min(max(0, $0.seconds(since: .now)), 1e6) * 1000) + 1 } ?? -1
+            if retrying({ poll(&waiting, 2, left) }) < 0 { break }
+            if let deadline, MonotonicTime.now > deadline { return nil }
             for index in 0..<2 where waiting[index].fd >= 0 && waiting[index].revents != 0 {
                 let fd = waiting[index].fd
                 let count = retrying { read(fd, &buffer, buffer.count) }

@@ -10,16 +10,31 @@ public struct Descriptor: Sendable, Equatable {
     public let sizeBytes: UInt64
     public let platform: Platform?
     public let annotations: [String: String]
+    /// Of a manifest: what kind of artifact it is, where it says so.
+    public let artifactType: String?
+    /// The blob itself, where the document that names it carries it; it has the digest and the size.
+    public let data: [UInt8]?
 
     public init(
         mediaType: String, digest: Digest, sizeBytes: UInt64, platform: Platform? = nil,
-        annotations: [String: String] = [:]
+        annotations: [String: String] = [:], artifactType: String? = nil, data: [UInt8]? = nil
     ) {
         self.mediaType = mediaType
         self.digest = digest
         self.sizeBytes = sizeBytes
         self.platform = platform
         self.annotations = annotations
+        self.artifactType = artifactType
+        self.data = data
+    }
+
+    /// Describes bytes.
+    public init(
+        mediaType: String, of bytes: [UInt8], annotations: [String: String] = [:], artifactType: String? = nil
+    ) {
+        self.init(
+            mediaType: mediaType, digest: Digest(hashing: bytes), sizeBytes: UInt64(bytes.count),
+            annotations: annotations, artifactType: artifactType)
     }
 
     init(_ wire: WireDescriptor, in document: String) throws(OCIError) {
@@ -31,22 +46,45 @@ public struct Descriptor: Sendable, Equatable {
             throw .badDocument(document, reason: "the size of \(digest) is missing or negative")
         }
         if wire.urls?.isEmpty == false { throw .foreignLayer("\(digest)") }
+        let data = wire.data.map { [UInt8]($0) }
+        if let data, data.count != Int(size) || Digest(hashing: data) != digest {
+            throw .badDocument(document, reason: "the data of \(digest) is something else")
+        }
         self.init(
             mediaType: wire.mediaType ?? "", digest: digest, sizeBytes: UInt64(size),
             platform: wire.platform.map {
                 Platform(os: $0.os ?? "", architecture: $0.architecture ?? "", variant: $0.variant)
             },
-            annotations: wire.annotations ?? [:])
+            annotations: wire.annotations ?? [:], artifactType: wire.artifactType, data: data)
     }
 }
 
-/// An image manifest: one configuration and the layers, lowest first.
+/// An image manifest: one configuration and the layers, lowest first; or an artifact in that form.
 public struct Manifest: Sendable, Equatable {
     public let configuration: Descriptor
     public let layers: [Descriptor]
+    /// What kind of artifact it is; nil for an image.
+    public let artifactType: String?
+    /// The manifest that this one is attached to.
+    public let subject: Descriptor?
+    public let annotations: [String: String]
 
     /// The largest number of layers; kernels and other engines stop at about 128.
     public static let layerLimit = 500
+
+    public init(
+        configuration: Descriptor, layers: [Descriptor], artifactType: String? = nil,
+        subject: Descriptor? = nil, annotations: [String: String] = [:]
+    ) {
+        self.configuration = configuration
+        self.layers = layers
+        self.artifactType = artifactType
+        self.subject = subject
+        self.annotations = annotations
+    }
+
+    /// What referrers are listed and filtered by: the artifact type, else the configuration's media type.
+    public var kind: String { artifactType ?? configuration.mediaType }
 }
 
 /// A manifest or a list of manifests, whichever the bytes are.
@@ -98,12 +136,18 @@ public enum ManifestDocument: Sendable, Equatable {
         }
         var descriptors: [Descriptor] = []
         for layer in layers { descriptors.append(try Descriptor(layer, in: name)) }
-        return .manifest(Manifest(configuration: try Descriptor(config, in: name), layers: descriptors))
+        var subject: Descriptor?
+        if let wireSubject = wire.subject { subject = try Descriptor(wireSubject, in: name) }
+        return .manifest(
+            Manifest(
+                configuration: try Descriptor(config, in: name), layers: descriptors,
+                artifactType: wire.artifactType?.isEmpty == true ? nil : wire.artifactType, subject: subject,
+                annotations: wire.annotations ?? [:]))
     }
 }
 
-struct WireDescriptor: Decodable {
-    struct WirePlatform: Decodable {
+struct WireDescriptor: Codable {
+    struct WirePlatform: Codable {
         let os: String?
         let architecture: String?
         let variant: String?
@@ -115,15 +159,20 @@ struct WireDescriptor: Decodable {
     let urls: [String]?
     let platform: WirePlatform?
     let annotations: [String: String]?
+    let artifactType: String?
+    let data: Data?
 }
 
-struct WireManifest: Decodable {
-    struct Ignored: Decodable {}
+struct WireManifest: Codable {
+    struct Ignored: Codable {}
 
-    let schemaVersion: Int?
-    let mediaType: String?
-    let config: WireDescriptor?
-    let layers: [WireDescriptor]?
-    let manifests: [WireDescriptor]?
-    let fsLayers: [Ignored]?
+    var schemaVersion: Int?
+    var mediaType: String?
+    var artifactType: String?
+    var config: WireDescriptor?
+    var layers: [WireDescriptor]?
+    var manifests: [WireDescriptor]?
+    var subject: WireDescriptor?
+    var annotations: [String: String]?
+    var fsLayers: [Ignored]?
 }

@@ -36,6 +36,19 @@ public enum MediaType: Hashable, Sendable {
     }
 }
 
+extension MediaType {
+    public static let ociIndex = "application/vnd.oci.image.index.v1+json"
+    public static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
+    public static let ociConfiguration = "application/vnd.oci.image.config.v1+json"
+    /// Of a blob that holds `{}`, for artifacts that have no configuration.
+    public static let ociEmpty = "application/vnd.oci.empty.v1+json"
+    static let dockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json"
+    static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+
+    /// What a registry may answer when a manifest is asked for, the best first.
+    static let acceptedManifests = [ociIndex, ociManifest, dockerIndex, dockerManifest]
+}
+
 /// How the tar of a layer is packed.
 public enum LayerCompression: String, Hashable, Sendable {
     case none

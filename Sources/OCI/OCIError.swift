@@ -23,6 +23,20 @@ public enum OCIError: Error, Equatable, Sendable, CustomStringConvertible {
     case noSuchPlatform(String, available: [String])
     case limit(String, reason: String)
     case system(SystemError)
+    /// A registry wants other credentials, or these may not do what was asked for.
+    case denied(String, reason: String)
+    /// A registry does not have the object.
+    case notFound(String, in: String)
+    /// No answer, or none that helps, after all attempts: the network, or a registry in trouble.
+    case unavailable(String, reason: String)
+    /// A registry will not do what was asked for, and would not if it were asked again.
+    case refused(String, status: Int, reason: String)
+    /// A registry's answer breaks the protocol.
+    case badAnswer(String, reason: String)
+    /// A file that says how to reach registries cannot be understood.
+    case badConfiguration(String, reason: String)
+    /// The caller wanted no more.
+    case stopped(String)
 
     public var description: String {
         switch self {
@@ -52,6 +66,16 @@ public enum OCIError: Error, Equatable, Sendable, CustomStringConvertible {
             "the image has no variant for \(platform); there are: \(list(available))"
         case .limit(let name, let reason): "\(printable(name)): \(reason)"
         case .system(let error): error.description
+        case .denied(let name, let reason): "\(printable(name)): access denied: \(reason)"
+        case .notFound(let name, let place):
+            "\(place): it has no \(printable(name)); check the name, or push it first"
+        case .unavailable(let name, let reason): "\(printable(name)): \(reason)"
+        case .refused(let name, let status, let reason):
+            "\(printable(name)): refused with status \(status): \(reason)"
+        case .badAnswer(let name, let reason):
+            "\(printable(name)): the answer breaks the registry protocol: \(reason)"
+        case .badConfiguration(let path, let reason): "\(path): \(reason)"
+        case .stopped(let name): "\(printable(name)): stopped"
         }
     }
 

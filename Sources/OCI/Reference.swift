@@ -49,6 +49,29 @@ public struct Reference: Hashable, Sendable, CustomStringConvertible {
         registry + "/" + repository + (tag.map { ":" + $0 } ?? "") + (digest.map { "@\($0)" } ?? "")
     }
 
+    /// Which manifest of a repository is meant.
+    public enum Selector: Hashable, Sendable, CustomStringConvertible {
+        case tag(String)
+        case digest(Digest)
+
+        /// As it stands in an address.
+        public var description: String {
+            switch self {
+            case .tag(let tag): tag
+            case .digest(let digest): "\(digest)"
+            }
+        }
+    }
+
+    /// The digest where there is one, since it cannot move; else the tag.
+    public var selector: Selector { digest.map { .digest($0) } ?? .tag(tag ?? "latest") }
+
+    /// A repository's name alone.
+    /// - Parameter repository: as it stands in addresses: components with slashes between.
+    public init(registry: String, repository: String) throws(OCIError) {
+        try self.init(parsing: registry + "/" + repository)
+    }
+
     private static func isRegistry(_ component: Substring) -> Bool {
         component.contains(".") || component.contains(":") || component == "localhost"
     }
@@ -69,11 +92,14 @@ public struct Reference: Hashable, Sendable, CustomStringConvertible {
         for component in repository.split(separator: "/", omittingEmptySubsequences: false) {
             try validate(component: component, text)
         }
-        if let tag {
-            let valid = tag.utf8.allSatisfy { isLetterOrDigit($0, upper: true) || "._-".utf8.contains($0) }
-            if !valid || tag.isEmpty || tag.utf8.count > 128 || tag.hasPrefix(".") || tag.hasPrefix("-") {
-                throw .badReference(text, reason: "the tag is invalid")
-            }
+        if let tag { try Self.validate(tag: tag, text) }
+    }
+
+    /// Refuses what cannot be a tag; it becomes part of an address.
+    static func validate(tag: String, _ text: String) throws(OCIError) {
+        let valid = tag.utf8.allSatisfy { isLetterOrDigit($0, upper: true) || "._-".utf8.contains($0) }
+        if !valid || tag.isEmpty || tag.utf8.count > 128 || tag.hasPrefix(".") || tag.hasPrefix("-") {
+            throw .badReference(text, reason: "the tag is invalid")
         }
     }
 
