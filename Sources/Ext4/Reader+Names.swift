@@ -6,6 +6,8 @@ import Blocks
 public struct DirectoryEntry: Equatable, Sendable {
     public let name: [UInt8]
     public let inode: UInt32
+    /// As the entry says it; nil where it says none.
+    public let kind: FileKind?
 }
 
 extension Reader {
@@ -49,12 +51,13 @@ extension Reader {
                 throw .damaged("an entry of directory \(number)")
             }
             let name = Array(bytes[offset + 8..<offset + 8 + nameBytes])
+            let kind = FileKind(rawValue: bytes[offset + 7])
             offset += record
             if inode == 0 || name == [UInt8(ascii: ".")] || name == [UInt8(ascii: "."), UInt8(ascii: ".")] {
                 continue
             }
             guard FileTree.isValidName(name) else { throw .damaged("a name in directory \(number)") }
-            entries.append(DirectoryEntry(name: name, inode: inode))
+            entries.append(DirectoryEntry(name: name, inode: inode, kind: kind))
         }
     }
 

@@ -22,6 +22,10 @@ public enum FlattenError: Error, Equatable, Sendable, CustomStringConvertible {
     case store(ChunkStoreError)
     /// The merged tree could not be formatted.
     case format(String)
+    /// The file system of an image, volume or base cannot be read; the reason says what to do.
+    case tree(String, reason: String)
+    /// A file that a layer cannot hold; the path is printable.
+    case unexportable(path: String, reason: String)
     case system(SystemError)
     case cancelled
 
@@ -39,6 +43,8 @@ public enum FlattenError: Error, Equatable, Sendable, CustomStringConvertible {
         case .limit(let what, let reason): "\(what): \(reason)"
         case .store(let error): error.description
         case .format(let reason): "cannot lay out the file system: \(reason)"
+        case .tree(let name, let reason): "\(name): its files cannot be read: \(reason)"
+        case .unexportable(let path, let reason): "\(path): cannot become part of a layer: \(reason)"
         case .system(let error): error.description
         case .cancelled: "cancelled"
         }
