@@ -3,6 +3,7 @@
 public import Base
 import CFuse3
 import CLinux
+public import ChunkStore
 import Glibc
 import Synchronization
 public import Volumes
@@ -51,12 +52,19 @@ public final class BlockFileSystem: Sendable {
         let thread: NamedThread
     }
 
-    /// - Parameter mountPoint: an existing empty directory, absolute.
-    public init(mountPoint: String, store: VolumeStore, options: Options = Options()) throws(BlockFSError) {
+    /// - Parameters:
+    ///   - mountPoint: an existing empty directory, absolute.
+    ///   - engine: fetches what is absent; without one it cannot be read. It has to live until `stop`.
+    public init(
+        mountPoint: String, store: VolumeStore, engine: FetchEngine? = nil, options: Options = Options()
+    ) throws(BlockFSError) {
         self.mountPoint = mountPoint
         self.options = options
-        do throws(SystemError) { server = try Server(store) } catch { throw .system(error) }
+        do throws(SystemError) { server = try Server(store, engine) } catch { throw .system(error) }
     }
+
+    /// Requests that wait for blocks to be fetched.
+    public var waitingRequests: Int { server.parked.count }
 
     /// Threads that wait in the kernel cost nothing; more than twice the processors only helps requests that
     /// sleep.
@@ -72,22 +80,26 @@ public final class BlockFileSystem: Sendable {
         let session = try makeSession()
         if fuse_session_mount(session, mountPoint) != 0 {
             fuse_session_destroy(session)
+            Unmanaged.passUnretained(server).release()
             throw .mountFailed(directory: mountPoint)
         }
         // Unchecked because: the pointer is handed to one thread, which is joined before the session goes.
         nonisolated(unsafe) let loopSession = session
         let threads = options.threads
         do throws(SystemError) {
+            try server.parked.start(server)
             let thread = try NamedThread("fuse-loop") { Self.loop(loopSession, threads) }
             running.withLock { $0 = Running(session: session, thread: thread) }
         } catch {
             fuse_session_unmount(session)
+            server.parked.stop()
             fuse_session_destroy(session)
+            Unmanaged.passUnretained(server).release()
             throw .system(error)
         }
     }
 
-    /// Unmounts and returns when the last request is answered.
+    /// Unmounts and returns when the last request is answered; those that wait for blocks get EIO.
     ///
     /// Does nothing the second time.
     /// - Parameter force: when files are in use, users get errors from now on instead of an error here.
@@ -100,6 +112,7 @@ public final class BlockFileSystem: Sendable {
         }
         guard let stopped else { return }
         stopped.thread.join()
+        server.parked.stop()
         fuse_session_unmount(stopped.session)
         fuse_session_destroy(stopped.session)
         Unmanaged.passUnretained(server).release()
@@ -107,9 +120,13 @@ public final class BlockFileSystem: Sendable {
 
     /// Ends the connection, whereupon the threads' reads of it return ENODEV and they end.
     private func unmount(force: Bool) throws(BlockFSError) {
+        // Pages that are being read ahead hold up an unmount that is past the point of being refused.
+        server.parked.refuse(after: force ? 0 : Self.unmountSeconds)
         // EINVAL: somebody else has unmounted it.
         if umount2(mountPoint, 0) == 0 || errno == EINVAL { return }
-        guard errno == EBUSY else { throw .system(SystemError.last("umount", mountPoint)) }
+        let failure = SystemError.last("umount", mountPoint)
+        if !force { server.parked.accept() }
+        guard failure.code == EBUSY else { throw .system(failure) }
         guard force else { throw .busy(directory: mountPoint) }
         // MNT_FORCE fails every request under way and to come, but leaves the mount where it is.
         umount2(mountPoint, Int32(MNT_FORCE))
@@ -117,6 +134,9 @@ public final class BlockFileSystem: Sendable {
             throw .system(SystemError.last("umount", mountPoint))
         }
     }
+
+    /// Seconds after which an unmount that has not been refused will not be.
+    private static let unmountSeconds = 0.25
 
     private func makeSession() throws(BlockFSError) -> OpaquePointer {
         let words = [

@@ -4,6 +4,7 @@ import Base
 import Blocks
 import CFuse3
 import CLinux
+import ChunkStore
 import Glibc
 import Volumes
 
@@ -12,15 +13,29 @@ extension Operations {
         _ request: fuse_req_t, _ server: Server, _ file: OpenFile, size: Int, offset: off_t
     ) throws {
         if offset < 0 { throw FileError.invalid }
-        if let volume = file.volume {
-            try volume.withSegments(offset: UInt64(offset), count: size) { server.replies.send(request, $0) }
-        } else if let snapshot = file.snapshot {
-            try snapshot.withSegments(offset: UInt64(offset), count: size) {
-                server.replies.send(request, $0)
-            }
-        } else {
-            fuse_reply_buf(request, nil, 0)
+        guard let absent = try tryRead(request, server, file, size, UInt64(offset)) else { return }
+        try server.parked.park(request, file, absent) { request, server in
+            try tryRead(request, server, file, size, UInt64(offset))
         }
+    }
+
+    /// Answers with the bytes, unless some of them are absent: then nothing is answered.
+    private static func tryRead(
+        _ request: fuse_req_t, _ server: Server, _ file: OpenFile, _ size: Int, _ offset: UInt64
+    ) throws(VolumeError) -> AbsentBlocks? {
+        let memory = server.memory.current()
+        if let volume = file.volume {
+            return try volume.withSegments(offset: offset, count: size, using: &memory.pointee.scratch) {
+                server.replies.send(request, $0, memory)
+            }
+        }
+        if let snapshot = file.snapshot {
+            return try snapshot.withSegments(offset: offset, count: size, using: &memory.pointee.scratch) {
+                server.replies.send(request, $0, memory)
+            }
+        }
+        fuse_reply_buf(request, nil, 0)
+        return nil
     }
 
     static func write(
@@ -29,23 +44,67 @@ extension Operations {
     ) throws {
         guard let buffers, offset >= 0, file.snapshot == nil else { throw FileError.invalid }
         let count = fuse_buf_size(buffers)
-        let end = UInt64(offset) + UInt64(count)
-        let volume = try writable(server, file, upTo: end)
         var done = 0
-        while done < count {
-            let start = UInt64(offset) + UInt64(done)
-            let moved = try volume.write(at: start, count: count - done) {
-                (fd, position) throws(SystemError) in
-                let moved = slk_bufvec_write(buffers, fd, off_t(position), count - done)
-                if moved < 0 { throw SystemError(Int32(-moved), "write", volume.name) }
+        let absent = try write(server, file, at: UInt64(offset), count, &done) {
+            (fd, position, left) throws(SystemError) in
+            let moved = slk_bufvec_write(buffers, fd, off_t(position), left)
+            if moved < 0 { throw SystemError(Int32(-moved), "write", file.node.name) }
+            return moved
+        }
+        guard let absent else { return reply(request, done, of: count) }
+        // The buffers belong to this thread, which has other requests to see to.
+        let rest = [UInt8](unsafeUninitializedCapacity: count - done) { memory, filled in
+            filled = max(0, slk_bufvec_read(buffers, memory.baseAddress, memory.count))
+        }
+        if rest.count < count - done { throw FileError.io }
+        let start = UInt64(offset) + UInt64(done)
+        let before = done
+        try server.parked.park(request, file, absent) { request, server in
+            var done = 0
+            let absent = try write(server, file, at: start, rest.count, &done) {
+                (fd, position, left) throws(SystemError) in
+                let moved = rest[(rest.count - left)...].withUnsafeBytes { bytes in
+                    retrying { pwrite(fd, bytes.baseAddress, bytes.count, off_t(position)) }
+                }
+                if moved < 0 { throw SystemError.last("pwrite", file.node.name) }
                 return moved
+            }
+            if absent == nil { reply(request, before + done, of: count) }
+            return absent
+        }
+    }
+
+    private static func reply(_ request: fuse_req_t, _ done: Int, of count: Int) {
+        if done == 0 && count > 0 {
+            fuse_reply_err(request, EIO)
+        } else {
+            fuse_reply_write(request, done)
+        }
+    }
+
+    /// Writes as much as goes; what has to be fetched first, where a block is written in part.
+    /// - Parameter transfer: moves at most so many bytes to an offset of a descriptor.
+    private static func write(
+        _ server: Server, _ file: OpenFile, at offset: UInt64, _ count: Int, _ done: inout Int,
+        _ transfer: (_ fd: Int32, _ position: UInt64, _ left: Int) throws(SystemError) -> Int
+    ) throws -> AbsentBlocks? {
+        let volume = try writable(server, file, upTo: offset + UInt64(count))
+        while done < count {
+            let left = count - done
+            let moved: Int
+            do throws(VolumeError) {
+                moved = try volume.write(at: offset + UInt64(done), count: left) {
+                    (fd, position) throws(SystemError) in try transfer(fd, position, left)
+                }
+            } catch {
+                guard case .absent(_, let blocks) = error else { throw error }
+                return blocks
             }
             // The buffers are read once only, so a write that stopped inside a block cannot go on.
             done += moved
             if moved % Block.bytes != 0 || moved == 0 { break }
         }
-        if done == 0 && count > 0 { throw FileError.io }
-        fuse_reply_write(request, done)
+        return nil
     }
 
     /// The volume behind the file, made or made longer first where the file ends before the write does.
@@ -69,7 +128,22 @@ extension Operations {
         _ request: fuse_req_t, _ server: Server, _ file: OpenFile, mode: Int32, offset: off_t, length: off_t
     ) throws {
         guard offset >= 0, length > 0, file.snapshot == nil else { throw FileError.invalid }
-        let (start, count) = (UInt64(offset), UInt64(length))
+        let attempt: ParkedRequests.Attempt = { request, server in
+            do {
+                try allocate(server, file, mode, UInt64(offset), UInt64(length))
+            } catch VolumeError.absent(_, let blocks) {
+                return blocks
+            }
+            fuse_reply_err(request, 0)
+            return nil
+        }
+        guard let absent = try attempt(request, server) else { return }
+        try server.parked.park(request, file, absent, attempt)
+    }
+
+    private static func allocate(
+        _ server: Server, _ file: OpenFile, _ mode: Int32, _ start: UInt64, _ count: UInt64
+    ) throws {
         let keepsSize = mode & Int32(SLK_FALLOC_KEEP_SIZE) != 0
         switch Int(mode) & ~SLK_FALLOC_KEEP_SIZE {
         case 0:
@@ -84,7 +158,6 @@ extension Operations {
             try file.volume?.zero(offset: start, count: count)
         default: throw FileError.notSupported
         }
-        fuse_reply_err(request, 0)
     }
 
     static func seek(_ request: fuse_req_t, _ file: OpenFile, offset: off_t, whence: Int32) throws {

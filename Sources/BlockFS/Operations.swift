@@ -138,6 +138,9 @@ enum Operations {
         connection.max_write = Server.maximumWriteBytes
         connection.max_read = Server.maximumReadBytes
         connection.max_readahead = Server.maximumReadBytes
+        connection.max_background = Server.maximumBackground
+        // Above this the kernel reads no further ahead, whoever the requests are from.
+        connection.congestion_threshold = Server.maximumBackground
         var wanted = connection.want
         for capability in [
             FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO, FUSE_CAP_SPLICE_WRITE, FUSE_CAP_PARALLEL_DIROPS,

@@ -5,6 +5,7 @@ import CFuse3
 import CLinux
 import ChunkStore
 import Glibc
+import Volumes
 
 /// Answers READ requests with segments: by splice, or by pread into a buffer of the thread.
 ///
@@ -18,48 +19,46 @@ final class ReadReplies: Sendable {
 
     /// Longest answer whose pipe the kernel lets us have.
     private let spliceBytes: Int
-    private let key: pthread_key_t
 
     init() {
-        var key = pthread_key_t()
-        let result = pthread_key_create(&key) { free($0) }
-        precondition(result == 0, "pthread_key_create: \(result)")
-        self.key = key
         spliceBytes = Self.pipeLimitBytes()
     }
 
-    deinit { pthread_key_delete(key) }
-
-    /// Answers with the bytes of the segments, in order.
+    /// Answers with the bytes of the segments, in order, unless some are absent: then it returns what is.
     ///
     /// They must stay valid until this returns.
-    func send(_ request: fuse_req_t, _ segments: [Segment]) {
+    func send(
+        _ request: fuse_req_t, _ view: SegmentView, _ memory: UnsafeMutablePointer<ThreadMemory.Content>
+    ) -> AbsentBlocks? {
+        let segments = view.segments
         var total = 0
         var fileCount = 0
         for segment in segments {
             total += segment.byteCount
-            if case .file = segment.source { fileCount += 1 }
-            if case .absent = segment.source {
+            switch segment.source {
+            case .zeros: break
+            case .file: fileCount += 1
+            case .absent:
+                if let absent = view.absentBlocks() { return absent }
                 fuse_reply_err(request, EIO)
-                return
+                return nil
             }
         }
         if total > Int(Server.maximumReadBytes) {
             fuse_reply_err(request, EIO)
-            return
-        }
-        if total == 0 || fileCount == 0 {
+        } else if total == 0 || fileCount == 0 {
             fuse_reply_buf(request, Self.zeros, total)
         } else if total > Self.bufferedBytes && segments.count <= Self.spliceSegments
             && total + (segments.count + 2) * 4096 <= spliceBytes
         {
             splice(request, segments)
         } else {
-            copy(request, segments, total)
+            copy(request, segments, total, memory)
         }
+        return nil
     }
 
-    private func splice(_ request: fuse_req_t, _ segments: [Segment]) {
+    private func splice(_ request: fuse_req_t, _ segments: UnsafeBufferPointer<Segment>) {
         let storage = (MemoryLayout<fuse_bufvec>.size + Self.spliceSegments * MemoryLayout<fuse_buf>.size)
         withUnsafeTemporaryAllocation(byteCount: storage, alignment: 16) { memory in
             guard let vector = memory.baseAddress?.assumingMemoryBound(to: fuse_bufvec.self) else { return }
@@ -76,8 +75,11 @@ final class ReadReplies: Sendable {
         }
     }
 
-    private func copy(_ request: fuse_req_t, _ segments: [Segment], _ total: Int) {
-        guard let buffer = threadBuffer() else {
+    private func copy(
+        _ request: fuse_req_t, _ segments: UnsafeBufferPointer<Segment>, _ total: Int,
+        _ memory: UnsafeMutablePointer<ThreadMemory.Content>
+    ) {
+        guard let buffer = buffer(memory) else {
             fuse_reply_err(request, ENOMEM)
             return
         }
@@ -106,11 +108,11 @@ final class ReadReplies: Sendable {
         fuse_reply_buf(request, buffer.assumingMemoryBound(to: CChar.self), total)
     }
 
-    private func threadBuffer() -> UnsafeMutableRawPointer? {
-        if let buffer = pthread_getspecific(key) { return buffer }
+    private func buffer(_ memory: UnsafeMutablePointer<ThreadMemory.Content>) -> UnsafeMutableRawPointer? {
+        if let buffer = memory.pointee.buffer { return buffer }
         var buffer: UnsafeMutableRawPointer?
         guard posix_memalign(&buffer, 4096, Int(Server.maximumReadBytes)) == 0 else { return nil }
-        pthread_setspecific(key, buffer)
+        memory.pointee.buffer = buffer
         return buffer
     }
 

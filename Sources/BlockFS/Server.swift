@@ -2,6 +2,7 @@
 
 import Base
 import CFuse3
+import ChunkStore
 import Glibc
 import Volumes
 
@@ -9,7 +10,9 @@ import Volumes
 final class Server: Sendable {
     let access: StoreAccess
     let nodes = NodeTable()
-    let replies: ReadReplies
+    let replies = ReadReplies()
+    let memory = ThreadMemory()
+    let parked: ParkedRequests
     /// A descriptor of the state directory, whose file system's figures statfs shows.
     let stateDirectory: OwnedFD
     /// Largest WRITE.
@@ -20,9 +23,15 @@ final class Server: Sendable {
     /// See docs/decisions/0002-fuse-answers.md.
     static let maximumReadBytes: UInt32 = 512 << 10
 
-    init(_ store: VolumeStore) throws(SystemError) {
+    /// Requests that the kernel keeps under way at a time without anybody waiting in it: reads ahead, and direct
+    /// ones of loop devices.
+    ///
+    /// The kernel's own 12 would be used up by as many parked reads, and hits would wait for the network.
+    static let maximumBackground: UInt32 = 4096
+
+    init(_ store: VolumeStore, _ engine: FetchEngine?) throws(SystemError) {
         access = StoreAccess(store: store)
-        replies = ReadReplies()
+        parked = ParkedRequests(engine)
         stateDirectory = try OwnedFD(open: store.root, O_RDONLY | O_DIRECTORY)
     }
 }

@@ -47,5 +47,11 @@ static inline ssize_t slk_bufvec_write(struct fuse_bufvec *source, int fd, off_t
     target.buf[0].pos = offset;
     return fuse_buf_copy(&target, source, (enum fuse_buf_copy_flags)0);
 }
+// Copies up to `size` bytes of a request's buffers into memory; the vector remembers how far it came.
+static inline ssize_t slk_bufvec_read(struct fuse_bufvec *source, void *memory, size_t size) {
+    struct fuse_bufvec target = FUSE_BUFVEC_INIT(size);
+    target.buf[0].mem = memory;
+    return fuse_buf_copy(&target, source, (enum fuse_buf_copy_flags)0);
+}
 
 #endif

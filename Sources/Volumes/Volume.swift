@@ -36,7 +36,8 @@ public final class Volume: Sendable {
     /// Names the volume for as long as it lives; never used again.
     public let id: UInt64
     let created: Int64
-    let parentImage: String
+    /// The name that the parent snapshot had at the time of the clone; empty for a volume made of zeros.
+    public let parentImage: String
     let chunks: ChunkStore
     let catalog: Catalog
 
