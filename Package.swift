@@ -56,7 +56,8 @@ let package = Package(
         system("CCurl", pkgConfig: nil, apt: "libcurl4-openssl-dev"),  // loaded on first use, never linked
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
-        system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
+        .target(name: "CArchive"),  // libarchive, loaded on first use, never linked
+        .target(name: "CLateCurl"),
         .systemLibrary(name: "CLinux"),
 
         library("Base", ["CLinux", crypto, logging]),
@@ -81,8 +82,10 @@ let package = Package(
                 "CLinux", flyingFox, flyingSocks, logging, toml,
             ]),
         .executableTarget(
-            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", arguments],
-            swiftSettings: strict),
+            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments],
+            swiftSettings: strict,
+            // What nothing refers to is not loaded: see CLateCurl.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--as-needed"])]),
         .executableTarget(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
             swiftSettings: strict),
@@ -96,7 +99,7 @@ let package = Package(
         tests("OCITests", ["OCI", "HTTP", "TestSupport", "Base"]),
         tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
-        tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base"]),
+        tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base", grdb]),
         tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base", "CLinux"]),
         tests(
             "DistributionTests",

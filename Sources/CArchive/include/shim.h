@@ -5,4 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+// Not 0 when libarchive is not installed: then none of its functions may be called.
+int slk_archive_is_missing(void);
+
 #endif
