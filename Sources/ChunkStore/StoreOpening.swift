@@ -44,7 +44,8 @@ struct BlockSet {
 /// Builds the chunk table from the index and checks it against what the arenas hold.
 ///
 /// A record is believed when it is intact, lies within its arena, overlaps no other and when the file system
-/// has data for all of its blocks: a slot that was punched is known by its hole.
+/// has data for its blocks: a slot that was punched is known by its hole. Where only some of the blocks are holes
+/// the digest decides: a copy made by `cp --sparse` or `rsync -S` has holes for blocks of zeros.
 struct StoreOpening {
     struct Result {
         let table: ChunkTable
@@ -134,7 +135,7 @@ struct StoreOpening {
         for handle in handles {
             let slot = table.slots[handle]
             let range = slot.block..<slot.block + UInt32(slot.count)
-            if isSound(range, in: slot.arena) {
+            if isSound(slot, range, table.digest(of: handle)) {
                 places[slot.arena]?.live.insert(range)
                 liveBlocks[slot.arena, default: 0] += UInt64(slot.count)
                 table.listUnreferenced(handle)
@@ -146,9 +147,22 @@ struct StoreOpening {
         return liveBlocks
     }
 
-    private func isSound(_ range: Range<UInt32>, in arena: Int) -> Bool {
-        guard let place = places[arena] else { return false }
-        return range.allSatisfy { place.data.contains($0) && !place.live.contains($0) }
+    private func isSound(_ slot: Slot, _ range: Range<UInt32>, _ digest: Digest) -> Bool {
+        guard let place = places[slot.arena], !range.contains(where: place.live.contains) else {
+            return false
+        }
+        let backed = range.count(where: place.data.contains)
+        return backed == range.count || (backed > 0 && isIntact(slot, place.arena, digest))
+    }
+
+    /// Checks a chunk by its digest, and fills its holes, so that the next start need not read it.
+    private func isIntact(_ slot: Slot, _ arena: Arena, _ digest: Digest) -> Bool {
+        guard let bytes = try? arena.file.read(count: slot.byteCount, at: slot.offset),
+            bytes.count == slot.byteCount, Digest(hashing: bytes) == digest
+        else { return false }
+        // Best effort: the chunk is right with its holes too.
+        try? arena.file.write(bytes, at: slot.offset)
+        return true
     }
 
     /// Stretches that hold data of no chunk; all of an arena that has no chunk, so that it is deleted.

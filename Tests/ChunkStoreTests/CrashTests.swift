@@ -162,4 +162,32 @@ import Testing
         }
         #expect(try check(directory.path) == Set(kept.chunks))
     }
+
+    /// A copy made by `cp --sparse=always` has holes where chunks have blocks of zeros.
+    @Test func blocksOfZerosMayBeHolesOfACopy() throws {
+        let directory = try TemporaryDirectory()
+        let contents = (0..<20 as Range<UInt64>).map { seed in
+            var bytes = content(seed, blocks: 4)
+            for block in 0..<3 where seed >> UInt64(block) & 1 == 1 {
+                bytes.replaceSubrange(block * 4096..<(block + 1) * 4096, with: repeatElement(0, count: 4096))
+            }
+            return bytes
+        }
+        do { _ = try ChunkStore(directory: directory.path + "/s").store(contents) }
+        let copy = try directory.copy(directory.path + "/s", to: "copy", sparse: "always")
+        let arena = try #require(try Directories.names(in: copy + "/arenas").first)
+        let file = try File(open: copy + "/arenas/" + arena, O_RDWR)
+        try #require(try file.status().allocatedBytes < 80 * 4096)
+        #expect(try check(copy) == Set(contents.map { descriptor($0) }))
+        #expect(try ChunkStore(directory: copy).core.openReport == .init(records: 20))
+        #expect(try file.status().allocatedBytes == 80 * 4096)
+        // A hole where data was is found by the digest.
+        try file.punchHole(at: 3 * 4096, count: 4096)
+        try file.punchHole(at: 4 * 4 * 4096, count: 4 * 4096)
+        let found = try check(copy)
+        #expect(
+            found
+                == Set(
+                    contents.map { descriptor($0) }.enumerated().filter { $0.0 != 0 && $0.0 != 4 }.map(\.1)))
+    }
 }

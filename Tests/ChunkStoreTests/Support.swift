@@ -21,19 +21,19 @@ final class TemporaryDirectory {
     }
 
     /// Copies a store as a crash would leave it, were everything written so far on the disk.
-    func copy(_ store: String, to name: String) throws -> String {
+    func copy(_ store: String, to name: String, sparse: String = "auto") throws -> String {
         let target = path + "/" + name
         try Directories.create(target + "/arenas")
         // Holes must stay holes, and the index goes last: it never promises what is not in the arenas.
         for file in try Directories.names(in: store + "/arenas") {
-            try copyFile(store + "/arenas/" + file, target + "/arenas/" + file)
+            try copyFile(store + "/arenas/" + file, target + "/arenas/" + file, sparse)
         }
-        try copyFile(store + "/index.log", target + "/index.log")
+        try copyFile(store + "/index.log", target + "/index.log", "auto")
         return target
     }
 
-    private func copyFile(_ source: String, _ target: String) throws {
-        let result = try Subprocess.run(["cp", "--sparse=auto", "--reflink=auto", source, target])
+    private func copyFile(_ source: String, _ target: String, _ sparse: String) throws {
+        let result = try Subprocess.run(["cp", "--sparse=\(sparse)", "--reflink=auto", source, target])
         try #require(result.succeeded)
     }
 }
@@ -140,6 +140,8 @@ extension ChunkStore {
             var bytes: [UInt8] = []
             for segment in segments {
                 switch segment.source {
+                case .absent(let handle):
+                    throw ChunkStoreError.absentChunk(self.descriptor(of: handle).digest)
                 case .zeros: bytes += [UInt8](repeating: 0, count: segment.byteCount)
                 case .file(let descriptor, let offset):
                     var piece = [UInt8](repeating: 0, count: segment.byteCount)
