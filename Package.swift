@@ -63,7 +63,7 @@ let package = Package(
         library("Base", ["CLinux", crypto, logging]),
         library("Blocks", ["Base"], pure),
         library("Ext4", ["Blocks", "Base"], pure),
-        library("HTTP", ["Base", "CCurl"]),
+        library("HTTP", ["Base", "CCurl", "CLinux"]),
         library("OCI", ["HTTP", "Base", toml]),
         library("ChunkStore", ["Blocks", "OCI", "HTTP", "Base", "CLinux", "CZstd", crypto]),
         library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
