@@ -6,7 +6,7 @@ import Glibc
 /// Objects as files of a directory: `packs/DIGEST` and `maps/DIGEST`, and `incoming` for what is being
 /// written.
 public final class DirectoryBackend: Backend {
-    private let directory: String
+    let directory: String
 
     /// Uses a directory, which is made when it is not there.
     ///
