@@ -33,8 +33,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func system(_ name: String, pkgConfig: String?, apt: String) -> Target {
-    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+/// Without pkgConfig, which would have the linker search the system's directories before those of our own targets.
+func system(_ name: String, apt: String) -> Target {
+    .systemLibrary(name: name, providers: [.apt([apt])])
 }
 
 let package = Package(
@@ -52,12 +53,12 @@ let package = Package(
         .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
-        system("CFuse3", pkgConfig: "fuse3", apt: "libfuse3-dev"),
-        system("CCurl", pkgConfig: nil, apt: "libcurl4-openssl-dev"),  // loaded on first use, never linked
-        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
-        system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        system("CFuse3", apt: "libfuse3-dev"),
+        system("CCurl", apt: "libcurl4-openssl-dev"),  // loaded on first use, never linked
+        system("CZstd", apt: "libzstd-dev"),
+        system("CZlib", apt: "zlib1g-dev"),
         .target(name: "CArchive"),  // libarchive, loaded on first use, never linked
-        .target(name: "CLateCurl"),
+        .target(name: "CLateCurl", exclude: ["link"]),
         .systemLibrary(name: "CLinux"),
 
         library("Base", ["CLinux", crypto, logging]),
@@ -82,10 +83,11 @@ let package = Package(
                 "CLinux", flyingFox, flyingSocks, logging, toml,
             ]),
         .executableTarget(
-            name: "slacker", dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments],
+            name: "slacker",
+            dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments],
             swiftSettings: strict,
-            // What nothing refers to is not loaded: see CLateCurl.
-            linkerSettings: [.unsafeFlags(["-Xlinker", "--as-needed"])]),
+            // An empty libcurl stands there: see CLateCurl.
+            linkerSettings: [.unsafeFlags(["-L", Context.packageDirectory + "/Sources/CLateCurl/link"])]),
         .executableTarget(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
             swiftSettings: strict),
