@@ -13,7 +13,9 @@ build_packages=(
 # To run containers and to make images for them.
 run_packages=(ca-certificates e2fsprogs fuse3 mmdebstrap mount procps python3 runc)
 # What the tests call besides.
-test_packages=(acl attr busybox-static curl fio jq skopeo strace tar umoci zstd)
+test_packages=(
+    acl attr busybox-static curl fio jq nginx openssl python3-venv skopeo strace tar umoci zstd
+)
 # What is measured, and what it is measured against.
 bench_packages=(containerd curl docker-registry fio qemu-system-common qemu-utils skopeo)
 
