@@ -5,6 +5,11 @@ import Blocks
 import ChunkStore
 import Logging
 
+/// Absent chunks whose table of places is damaged.
+private struct LostPlaces: Error, CustomStringConvertible {
+    let description: String
+}
+
 /// Brings a state directory back into memory, and clears away what an unclean end left in it.
 struct StoreRecovery {
     private let registry: Registry
@@ -134,7 +139,7 @@ struct StoreRecovery {
             log.warning("\(registry.maps.places.path(digest)) is left out: \(trouble ?? "")")
             return resident
         } catch {
-            throw VolumeError.catalog("\(error), and its places cannot be read: \(trouble ?? "")")
+            throw LostPlaces(description: "\(error); where it lies cannot be read: \(trouble ?? "")")
         }
     }
 
