@@ -7,7 +7,7 @@ public protocol BlockReader {
     /// The 4096 bytes of a block; the caller asks only for blocks that the superblock says are there.
     func read(block: UInt32) throws -> [UInt8]
 
-    /// The bytes of blocks that follow each other, for file data; a reader may have a faster way than one by one.
+    /// The bytes of blocks that follow each other, for file data; some readers have a faster way than one by one.
     func read(blocks: BlockRange) throws -> [UInt8]
 }
 

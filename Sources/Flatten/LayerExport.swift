@@ -73,7 +73,8 @@ public enum LayerExport {
             removalCount: writer.removalCount, skippedSockets: plan.skippedSockets)
     }
 
-    private static func mediaType(_ compression: LayerCompression) -> String {
+    /// The media type of a layer (OCI image specification, layer.md).
+    public static func mediaType(_ compression: LayerCompression) -> String {
         let suffix =
             switch compression {
             case .none: ""

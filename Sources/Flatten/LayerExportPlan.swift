@@ -3,7 +3,7 @@
 import Blocks
 import Ext4
 
-/// What goes into a layer, in the order in which it is written: directories before what they hold, names sorted.
+/// What goes into a layer, in the order in which it is written: directories before their names, names sorted.
 struct ExportPlan {
     struct Node {
         /// Index of the directory that it lies in; -1 for the root.

@@ -50,7 +50,7 @@ struct Layout {
         if depth > Self.indexDepthLimit {
             throw .limit(place.name, reason: "indexes are nested deeper than \(Self.indexDepthLimit) levels")
         }
-        let chosen = try pick(candidates, platform)
+        let chosen = try Platform.choose(candidates, for: platform)
         switch MediaType(chosen.mediaType) {
         case .manifest: return chosen
         case .index:
@@ -63,22 +63,6 @@ struct Layout {
             return try choose(inner, platform, depth: depth + 1)
         default: throw .unknownMediaType(chosen.mediaType, of: "\(chosen.digest)")
         }
-    }
-
-    private func pick(_ candidates: [Descriptor], _ platform: Platform?) throws(OCIError) -> Descriptor {
-        // One entry needs no choice, unless it says that it is for something else than what was asked for.
-        if candidates.count == 1, let only = candidates.first, platform == nil || only.platform == nil {
-            return only
-        }
-        let wanted = platform ?? .host
-        let matching = candidates.filter { $0.platform?.serves(wanted) ?? false }
-        let exact = matching.first { $0.platform?.variant == wanted.variant }
-        if let chosen = exact ?? matching.first { return chosen }
-        // Attestations stand beside images under the platform "unknown".
-        let available = candidates.map { $0.platform.map(\.description) ?? "unnamed" }.filter {
-            $0 != "unknown/unknown"
-        }
-        throw .noSuchPlatform("\(wanted)", available: available)
     }
 
     private func image(_ descriptor: Descriptor, _ platform: Platform?) throws(OCIError) -> ResolvedImage {
