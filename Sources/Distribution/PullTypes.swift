@@ -48,16 +48,21 @@ public struct PullOptions: Sendable {
     public var looksForAttached: Bool
     /// Flattens an ordinary image that has no block image. Without it such an image is an error.
     public var acceptsOrdinary: Bool
+    /// An image that has the name here already gives way to what was pulled; else that is an error.
+    ///
+    /// One with equal content stays in either case.
+    public var replacesExisting: Bool
 
     public init(
         platform: Platform? = nil, policy: BlockImagePolicy = .nobody, streamsBootPack: Bool = true,
-        looksForAttached: Bool = true, acceptsOrdinary: Bool = true
+        looksForAttached: Bool = true, acceptsOrdinary: Bool = true, replacesExisting: Bool = true
     ) {
         self.platform = platform
         self.policy = policy
         self.streamsBootPack = streamsBootPack
         self.looksForAttached = looksForAttached
         self.acceptsOrdinary = acceptsOrdinary
+        self.replacesExisting = replacesExisting
     }
 }
 

@@ -2,7 +2,7 @@
 
 public import OCI
 
-/// Where an image is pushed to or pulled from: a registry's repository, or a name in a place that holds objects.
+/// Where an image is pushed to or pulled from: a registry's repository, or a name in a place with objects.
 public enum RemoteReference: Hashable, Sendable, CustomStringConvertible {
     /// `HOST/REPOSITORY[:TAG][@DIGEST]`, completed as Docker does.
     case registry(Reference)
