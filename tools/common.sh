@@ -14,7 +14,8 @@ build_packages=(
 run_packages=(ca-certificates e2fsprogs fuse3 mmdebstrap mount procps python3 runc)
 # What the tests call besides.
 test_packages=(
-    acl attr busybox-static curl fio jq nginx openssl python3-venv skopeo strace tar umoci zstd
+    acl attr busybox-static curl docker-registry fio jq nginx openssl python3-venv skopeo strace tar umoci
+    zstd
 )
 # What is measured, and what it is measured against.
 bench_packages=(containerd curl docker-registry fio qemu-system-common qemu-utils skopeo)

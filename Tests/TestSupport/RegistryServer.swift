@@ -3,7 +3,7 @@
 import Base
 import Glibc
 
-/// A real registry (Debian's docker-registry) on a free loopback port, with its data in a directory of its own.
+/// A real registry (Debian's docker-registry) on a free loopback port, with its data in its own directory.
 ///
 /// Both go when the object does, and the process also when the test process dies.
 public final class RegistryServer: Sendable {
@@ -30,7 +30,7 @@ public final class RegistryServer: Sendable {
     ///   - tls: serves HTTPS with a certificate of an authority made for it.
     ///   - requireClientCertificate: turns away who has none from that authority.
     ///   - deletion: allows that manifests and blobs are removed.
-    ///   - data: where blobs lie; in `directory` when nil, so that a registry may be started again over old data.
+    ///   - data: where blobs lie, so that a registry may start again over old data; in `directory` when nil.
     public init(
         _ access: Access = .open, tls: Bool = false, requireClientCertificate: Bool = false,
         deletion: Bool = true, data: String? = nil

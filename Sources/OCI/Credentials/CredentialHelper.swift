@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import Glibc
 
 /// A program that keeps credentials: `docker-credential-NAME get` reads a server's name and prints JSON.
 struct CredentialHelper {
@@ -41,11 +42,12 @@ struct CredentialHelper {
             result = try Subprocess.run(
                 [program, "get"], input: input, deadline: .now.advanced(bySeconds: timeoutSeconds))
         } catch {
-            throw .badConfiguration(namedBy, reason: "its helper \(program) gives no answer: \(error.reason)")
+            let reason = error.code == ETIMEDOUT ? "none within \(timeoutSeconds) s" : error.reason
+            throw .badConfiguration(namedBy, reason: "its helper \(program) gives no answer: \(reason)")
         }
         if !result.succeeded {
             // Helpers print their errors to standard output; nothing secret is there then.
-            let said = printable((result.output + " " + result.errors).prefix { !$0.isNewline })
+            let said = printable((result.output + result.errors).prefix { !$0.isNewline })
             if said.lowercased().contains("not found") { return nil }
             throw .badConfiguration(namedBy, reason: "its helper \(program) fails: \(said)")
         }

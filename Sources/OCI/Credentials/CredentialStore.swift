@@ -91,9 +91,10 @@ final class CredentialStore: Sendable {
         }
         let search = find(host, "")
         let places = search.files.isEmpty ? files : search.files
+        let name = CredentialFile.canonical(host)
         let text =
             "no credentials for \(host) were found in \(places.joined(separator: ", ")): log in with "
-            + "'docker login \(CredentialFile.canonical(host))' or 'podman login \(CredentialFile.canonical(host))'"
+            + "'docker login \(name)' or 'podman login \(name)'"
         return ([text] + search.problems).joined(separator: "; ")
     }
 

@@ -64,6 +64,9 @@ final class BlobTransfer: TransferReceiver {
         if let id { loop.cancel(id) }
     }
 
+    /// Bytes that have come and have not been read.
+    var waitingBytes: Int { state.withLock { $0.waiting } }
+
     /// Waits for bytes; bytes that have come are given before the end is.
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Piece {
         let (piece, resumed) = state.wait { current -> (Piece, TransferID?)? in

@@ -105,7 +105,7 @@ struct Retry {
         longestSeconds = settings.longestDelaySeconds
     }
 
-    /// Waits for the next attempt; false when there is none left, or the server wants a longer pause than is borne.
+    /// Waits for the next attempt; false when there is none left, or the server wants too long a pause.
     mutating func pause(askedSeconds: Double?) -> Bool {
         guard left > 0, askedSeconds ?? 0 <= longestSeconds else { return false }
         left -= 1

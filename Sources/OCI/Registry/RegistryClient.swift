@@ -5,7 +5,7 @@ public import HTTP
 
 /// Speaks the OCI distribution protocol with any number of registries.
 ///
-/// One for the program: tokens, remembered redirects and what is known about mirrors are shared by all threads.
+/// One for the program: tokens and what is known about mirrors are shared by all threads.
 public final class RegistryClient: Sendable {
     let loop: TransferLoop
     let settings: RegistrySettings

@@ -67,8 +67,8 @@ extension Repository {
 
     /// Opens a blob for reading from its beginning.
     ///
-    /// A connection that is cut is taken up where it ended. About a mebibyte waits in memory at most. Size and
-    /// digest are checked when the end is reached: until `read` has returned 0, nothing is certain.
+    /// A connection that is cut is taken up where it ended. About a mebibyte waits in memory at most. Size
+    /// and digest are checked when the end is reached: until `read` has returned 0, nothing is certain.
     /// - Parameter group: the class in which the bytes travel.
     public func openBlob(
         _ descriptor: Descriptor, group: TransferGroup = .boot

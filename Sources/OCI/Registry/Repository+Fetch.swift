@@ -4,8 +4,11 @@ public import Base
 public import HTTP
 
 extension Repository {
-    /// The request for a blob, or with `options.range` set by the caller for a part of it, with all that it
-    /// needs at the moment: authorization, or the address of the storage to which the registry sends its readers.
+    /// Blobs about which something is remembered.
+    private static let rememberedLimit = 4096
+
+    /// The request for a blob, with all that it needs at the moment: authorization, or the address of the
+    /// storage to which the registry sends its readers. The caller sets `options.range`.
     ///
     /// Blocks only where a token must be got, or where the registry is known to send readers elsewhere and
     /// the place is not known yet.
@@ -15,9 +18,20 @@ extension Repository {
         if let place = redirects.withLock({ $0[digest] }), place.until > .now {
             return (request(place.address), options(place.tls, group, redirects: 2))
         }
-        let endpoint = try source(of: digest)
+        while true {
+            let endpoint = try source(of: digest)
+            do throws(OCIError) { return try request(digest, at: endpoint, group) } catch {
+                client.health.note(error, from: endpoint)
+                if !endpoint.isMirror || !passBy(endpoint, digest) { throw error }
+            }
+        }
+    }
+
+    private func request(
+        _ digest: Digest, at endpoint: Endpoint, _ group: TransferGroup
+    ) throws(OCIError) -> (Request, TransferOptions) {
         let authorizer = client.authorizer(endpoint)
-        // A server that has not been spoken to is asked for one byte: that tells what it wants to see as well.
+        // A server that has not been spoken to is asked for one byte: that tells what it wants to see, too.
         if client.traits(of: endpoint).redirectsBlobs == true || !authorizer.isKnown,
             let place = try locate(digest, at: endpoint)
         {
@@ -31,7 +45,7 @@ extension Repository {
         return (request, options(endpoint.tls, group, redirects: 5))
     }
 
-    /// Says that a request made by `blobRequest` was answered with this status, so that the next is another one.
+    /// Says that a request made by `blobRequest` was answered with this status: the next is another one.
     ///
     /// 401 and 403 drop the token or the redirect that was used. Any other failure, and 0 for no answer at
     /// all, drops the redirect and lets another server try where there are mirrors.
@@ -42,7 +56,15 @@ extension Repository {
         guard let endpoint = try? source(of: digest) else { return }
         if status == 401 || status == 403 { client.authorizer(endpoint).drop(scopes: pullScope) }
         if status != 401, endpoint.isMirror {
-            absences.withLock { _ = $0[digest, default: []].insert(endpoint.key) }
+            _ = passBy(endpoint, digest)
+        }
+    }
+
+    /// Leaves a server out for this blob; false when it is already.
+    private func passBy(_ endpoint: Endpoint, _ digest: Digest) -> Bool {
+        absences.withLock { known in
+            if known.count >= Self.rememberedLimit { known.removeAll() }
+            return known[digest, default: []].insert(endpoint.key).inserted
         }
     }
 
@@ -76,7 +98,7 @@ extension Repository {
             address: address, tls: tls, until: .now.advanced(bySeconds: SignedAddress.validSeconds(address)))
         redirects.withLock { known in
             // Bounded: what was remembered for a whole image is dropped rather than kept for ever.
-            if known.count >= 4096 { known.removeAll() }
+            if known.count >= Self.rememberedLimit { known.removeAll() }
             known[digest] = place
         }
     }
@@ -86,7 +108,7 @@ extension Repository {
         var call = Call("GET", blobPath(digest), scopes: pullScope, subject: "blob \(digest)", place: label)
         call.range = 0..<1
         call.redirects = 0
-        let answer = try client.send(call, to: endpoint, 1)
+        let answer = try client.send(call, to: endpoint, endpoint.isMirror ? 2 : settings.attempts)
         guard let address = answer.redirectTarget else {
             if answer.response.isSuccess { client.learn(endpoint) { $0.redirectsBlobs = false } }
             // What else it says it will say again to the request itself.

@@ -121,7 +121,7 @@ extension Repository {
         return found
     }
 
-    /// Changes the index under the fallback tag; looks afterwards whether somebody else wrote at the same time.
+    /// Changes the index under the fallback tag, and looks whether somebody else wrote at the same time.
     private func changeFallback(
         _ subject: Digest, _ change: (inout [Descriptor]) -> Bool
     ) throws(OCIError) {

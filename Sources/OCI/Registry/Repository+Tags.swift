@@ -10,7 +10,7 @@ extension Repository {
     /// Pages that are read at most; a list of a million tags is no answer that helps anyone.
     private static let pageLimit = 1000
 
-    /// All tags; none when the repository does not exist, which not every registry tells apart.
+    /// All tags, sorted; none when the repository does not exist, which not every registry tells apart.
     public func tags() throws(OCIError) -> [String] {
         try first(of: .resolve) { (endpoint, attempts) throws(OCIError) in
             var tags: [String] = []
@@ -27,7 +27,7 @@ extension Repository {
                 pages += 1
                 next = try nextPage(answer, pages)
             }
-            return tags
+            return tags.sorted()
         }
     }
 

@@ -34,7 +34,7 @@ public final class Repository: Sendable {
     /// Asks whether the registry is there, speaks the protocol and lets us pull from here.
     public func ping() throws(OCIError) {
         try first(of: .pull) { (endpoint, attempts) throws(OCIError) in
-            let call = Call("GET", "/", scopes: self.pullScope, subject: self.registry)
+            let call = Call("GET", "/", scopes: pullScope, subject: "registry", place: label)
             let answer = try client.send(call, to: endpoint, attempts)
             if answer.response.isSuccess { return }
             if answer.status == 404 {
@@ -44,7 +44,7 @@ public final class Repository: Sendable {
         }
     }
 
-    /// Lets the servers for a purpose try one after the other until one succeeds; the last one's error counts.
+    /// Lets the servers for a purpose try in turn until one succeeds; the last one's error counts.
     func first<T>(
         of capability: Endpoint.Capabilities, _ body: (Endpoint, Int) throws(OCIError) -> T
     ) throws(OCIError) -> T {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a token allows: actions on resources, written `TYPE:NAME:ACTION,ACTION` with spaces between resources.
+/// What a token allows: actions on resources, written `TYPE:NAME:ACTION,ACTION`, with spaces in between.
 struct ScopeSet: Hashable, Sendable, CustomStringConvertible {
     /// `TYPE:NAME` -> actions.
     private var resources: [String: Set<String>] = [:]
