@@ -105,7 +105,10 @@ let package = Package(
         tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base", "CLinux"]),
         tests(
             "DistributionTests",
-            ["Distribution", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
+            [
+                "Distribution", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "TestSupport", "Blocks",
+                "Base",
+            ]),
         tests("MountsTests", ["Mounts", "OCI", "Base", "CLinux"]),
         tests("DaemonTests", ["Daemon", "Distribution", "Mounts", "Volumes", "HTTP", "Base"]),
         tests("IntegrationTests", ["Base"]),
