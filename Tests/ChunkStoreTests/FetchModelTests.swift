@@ -7,8 +7,8 @@ import Testing
 
 @testable import ChunkStore
 
-/// Random wants, classes, faults and cancellations: every completion comes once, what is present is right, and
-/// nothing is fetched twice without need.
+/// Random wants, classes, faults and cancellations: every completion comes once, what is present is right,
+/// and nothing is fetched twice without need.
 @Suite(.timeLimit(.minutes(3))) struct FetchModelTests {
     /// Answers by chance, the same for a request number in each run.
     private func script(_ seed: UInt64, _ packBytes: UInt64) -> ScriptedSource.Script {

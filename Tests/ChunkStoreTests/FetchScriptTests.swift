@@ -220,10 +220,12 @@ func mixedContents(_ count: Int, blocks: Int = 16, seed: UInt64 = 1) -> [[UInt8]
     (0..<count).map { index in
         var bytes = content(seed << 32 | UInt64(index), blocks: blocks)
         if index % 2 == 1 {
-            for block in 0..<blocks {
-                let start = block * 4096 + 16
-                bytes.replaceSubrange(
-                    start..<start + 4000, with: repeatElement(UInt8(index & 127), count: 4000))
+            bytes.withUnsafeMutableBytes { bytes in
+                for block in 0..<blocks {
+                    if let start = bytes.baseAddress {
+                        memset(start + block * 4096 + 16, Int32(index & 127), 4000)
+                    }
+                }
             }
         }
         return bytes

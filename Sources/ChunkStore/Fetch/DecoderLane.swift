@@ -3,13 +3,13 @@
 import Base
 import Blocks
 
-/// Neighbouring chunks of one request, decoded one after the other so that they come to lie side by side in the
-/// store; different lanes are decoded at once.
+/// Neighbouring chunks of one request, decoded one after the other so that they come to lie side by side in
+/// the store; different lanes are decoded at once.
 ///
 /// Guarded by the lock of the decoder.
 final class DecoderLane: @unchecked Sendable {
-    // Unchecked because: variables are only touched under the lock of the decoder, and `entries` only by the one
-    // thread that has taken the lane.
+    // Unchecked because: variables are only touched under the lock of the decoder, and `entries` only by the
+    // one thread that has taken the lane.
     var `class`: FetchClass
     private var pieces: [FetchedPiece?] = []
     private var next = 0
@@ -25,8 +25,8 @@ final class DecoderLane: @unchecked Sendable {
         self.store = store
     }
 
-    /// Plain bytes of a lane: so many that a long read finds few pieces, so few that a waiting reader has several
-    /// threads at work for it.
+    /// Plain bytes of a lane: so many that a long read finds few pieces, so few that a waiting reader has
+    /// several threads at work for it.
     private static func laneBytes(_ class: FetchClass) -> UInt64 {
         `class` == .demand ? 256 << 10 : 1 << 20
     }

@@ -211,7 +211,8 @@ extension FetchBoard {
         remove(flight, &actions)
     }
 
-    /// All sources have failed for a chunk: another pack may hold it too, else it is tried again after a pause.
+    /// All sources have failed for a chunk: another pack may hold it too, else it is tried again after a
+    /// pause.
     func endRound(_ flight: Flight, _ now: MonotonicTime, _ actions: inout FetchActions) {
         unqueue(flight)
         if !flight.transfers.isEmpty || flight.decoding > 0 { return }
@@ -228,7 +229,8 @@ extension FetchBoard {
         flight.excluded = []
         let longest = limits.backoffSeconds
         let seconds = min(longest, longest / 8 * Double(1 << min(flight.rounds - 1, 4)))
-        flight.notBefore = now.advanced(bySeconds: seconds * .random(in: 0.5...1))
+        // Chunks that failed together are tried together again.
+        flight.notBefore = now.advanced(bySeconds: seconds * flight.pack.jitter)
         sleepers.append(flight)
     }
 }

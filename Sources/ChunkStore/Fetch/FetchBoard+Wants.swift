@@ -108,7 +108,8 @@ extension FetchBoard {
         }
     }
 
-    /// The chunk cannot be had: everybody who waited for it hears so; the others of their chunks go on without.
+    /// The chunk cannot be had: everybody who waited for it hears so; the others of their chunks go on
+    /// without.
     func fail(_ flight: Flight, _ failure: FetchFailure, _ actions: inout FetchActions) {
         let waiters = flight.waiters
         remove(flight, &actions)

@@ -21,7 +21,8 @@ struct FetchActions {
 
 /// All that the engine knows: what is wanted, what is under way, and what the sources are like.
 ///
-/// Kept inside a lock. Its methods never call out: they note in `actions` what their caller is to do afterwards.
+/// Kept inside a lock. Its methods never call out: they note in `actions` what their caller is to do
+/// afterwards.
 final class FetchBoard {
     let store: ChunkStore
     var limits: FetchLimits

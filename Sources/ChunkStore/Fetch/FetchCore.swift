@@ -5,8 +5,8 @@ import Blocks
 
 /// The engine's inside: the board in its lock, the decoder and the timer.
 ///
-/// Order of locks: the board's is taken before the chunk table's and the decoder's, and never while a source is
-/// called.
+/// Order of locks: the board's is taken before the chunk table's and the decoder's, and never while a source
+/// is called.
 final class FetchCore: Sendable {
     let store: ChunkStore
     let decoder = Decoder()
@@ -35,7 +35,8 @@ final class FetchCore: Sendable {
     // MARK: The board
 
     /// Runs `body` with the board, and then does what it asks for.
-    /// - Parameter inline: completions are called here and not by the decoder: the caller is one of its threads.
+    /// - Parameter inline: completions are called here and not by the decoder: the caller is one of its
+    /// threads.
     @discardableResult
     func act<T>(
         inline: Bool = false, _ body: (FetchBoard, MonotonicTime, inout FetchActions) -> T

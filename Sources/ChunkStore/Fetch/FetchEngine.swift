@@ -10,15 +10,16 @@ public struct WantID: Hashable, Sendable {
 
 /// Brings absent chunks into the store, each once however many wait for it.
 ///
-/// Every call may come from any thread, and none waits for the network unless its name says so. Completions run on
-/// the engine's threads and hold up the decoding of other chunks while they run.
+/// Every call may come from any thread, and none waits for the network unless its name says so. Completions
+/// run on the engine's threads and hold up the decoding of other chunks while they run.
 public final class FetchEngine: Sendable {
     let core: FetchCore
 
     /// - Parameters:
     ///   - limits: see there.
-    ///   - resolve: the source of an id; nil when this machine does not know how to reach it. Asked again now and
-    ///     then, so that a source may be configured later. Called on any thread; must not block for long.
+    ///   - resolve: the source of an id; nil when this machine does not know how to reach it. Asked again
+    ///     now and then, so that a source may be configured later. Called on any thread; must not block for
+    ///     long.
     public init(
         store: ChunkStore, limits: FetchLimits = FetchLimits(),
         resolve: @escaping @Sendable (SourceID) -> (any PackSource)?
@@ -45,7 +46,8 @@ public final class FetchEngine: Sendable {
         core.want(chunks, class: `class`, owner: owner, completion)
     }
 
-    /// Fetches those of the chunks that are absent and waits for them; for plain threads that are not the engine's.
+    /// Fetches those of the chunks that are absent and waits for them; for plain threads that are not the
+    /// engine's.
     /// - Throws: `timedOut` when it takes longer than the caller wants to wait; the fetch goes on.
     public func wantAndWait(
         _ chunks: [ChunkHandle], class: FetchClass, timeoutMs: Int
@@ -68,10 +70,11 @@ public final class FetchEngine: Sendable {
         core.forget(map)
     }
 
-    /// Fetches what is absent of the map's boot pack, in its order and as one request unless little is absent.
+    /// Fetches what is absent of the map's boot pack, in its order and as one request unless little is
+    /// absent.
     ///
-    /// Chunks are published as they arrive; demand reads of them wait for the stream. Does nothing for a map without a
-    /// boot pack.
+    /// Chunks are published as they arrive; demand reads of them wait for the stream. Does nothing for a map
+    /// without a boot pack.
     public func streamBootPack(_ map: ResidentMap) {
         core.streamBootPack(map)
     }
@@ -101,8 +104,8 @@ public final class FetchEngine: Sendable {
         core.status()
     }
 
-    /// Ends all requests, answers every want with `cancelled` and ends the threads. Nothing may be wanted afterwards
-    /// but is answered in the same way. Not to be called on an engine thread.
+    /// Ends all requests, answers every want with `cancelled` and ends the threads. Nothing may be wanted
+    /// afterwards but is answered in the same way. Not to be called on an engine thread.
     public func shutDown() {
         core.shutDown()
     }

@@ -68,7 +68,8 @@ final class FetchSource: @unchecked Sendable {
         return value
     }
 
-    /// Counts received bytes and, over stretches in which much came, derives the speed of all requests together.
+    /// Counts received bytes and, over stretches in which much came, derives the speed of all requests
+    /// together.
     func noteBytes(_ count: Int, _ now: MonotonicTime) {
         fetchedBytes += UInt64(count)
         guard let start = windowStart, now.seconds(since: start) < 1 else {
@@ -89,8 +90,8 @@ final class FetchSource: @unchecked Sendable {
         bytesPerSecond = bytesPerSecond.map { $0 + 0.3 * (speed - $0) } ?? speed
     }
 
-    /// Seconds that a request for so many bytes is likely to take, for comparison; unmeasured sources come in their
-    /// order behind fast ones and before slow ones.
+    /// Seconds that a request for so many bytes is likely to take, for comparison; unmeasured sources come
+    /// in their order behind fast ones and before slow ones.
     func cost(ofBytes count: Int, _ now: MonotonicTime) -> Double {
         (latency ?? 0.05) + Double(count) / (bytesPerSecond ?? 20e6) + currentPenalty(now)
     }
@@ -156,8 +157,8 @@ final class FetchSource: @unchecked Sendable {
 
     /// True when requests of lower classes are to stand back, since demand reads would lose too much to them.
     ///
-    /// Never for more than a quarter of a second at a time, and then not for as long: readers that never cease must
-    /// not hold up the very stream that would serve them.
+    /// Never for more than a quarter of a second at a time, and then not for as long: readers that never
+    /// cease must not hold up the very stream that would serve them.
     func mustYield(_ now: MonotonicTime, _ limits: FetchLimits) -> Bool {
         guard demandBytes > 0 else {
             yieldSince = nil

@@ -111,6 +111,8 @@ final class FetchPack: @unchecked Sendable {
     var queued: [UInt64: Flight] = [:]
     /// Chunks under way or queued.
     var flights = 0
+    /// Part of a pause that is waited, so that machines that failed together do not come back together.
+    let jitter = Double.random(in: 0.5...1)
     /// Sources that refused this pack, until when they are left alone for it, and how often that was so.
     private var refusals: [(source: FetchSource, until: MonotonicTime, count: Int)] = []
 
@@ -122,7 +124,8 @@ final class FetchPack: @unchecked Sendable {
         refusals.contains { $0.source === source && $0.until > now }
     }
 
-    /// The source has no such pack or gives it to nobody: asked again after a second, then more and more rarely.
+    /// The source has no such pack or gives it to nobody: asked again after a second, then more and more
+    /// rarely.
     func noteRefusal(by source: FetchSource, _ now: MonotonicTime) {
         let index = refusals.firstIndex { $0.source === source }
         let count = (index.map { refusals[$0].count } ?? 0) + 1

@@ -14,7 +14,8 @@ public enum FetchClass: UInt8, Comparable, Sendable, CaseIterable {
     public static func < (left: FetchClass, right: FetchClass) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// A place where ranges of packs can be read from: a registry repository, an S3 bucket, an HTTP directory, a local directory.
+/// A place where ranges of packs can be read from: a registry repository, an S3 bucket, an HTTP directory, a
+/// local directory.
 ///
 /// A source may lie, stall and fail: whoever uses it checks every byte.
 public protocol PackSource: AnyObject, Sendable {
@@ -23,8 +24,8 @@ public protocol PackSource: AnyObject, Sendable {
 
     /// Reads a range of an object.
     ///
-    /// Never blocks the caller. The receiver hears pieces of the range in order, one call at a time, on any thread,
-    /// and then exactly one `finish`; it may hear them before this call has returned.
+    /// Never blocks the caller. The receiver hears pieces of the range in order, one call at a time, on any
+    /// thread, and then exactly one `finish`; it may hear them before this call has returned.
     /// - Parameters:
     ///   - sizeBytes: bytes in the whole object, as the place table has it.
     ///   - range: not empty, and within the object.
@@ -41,8 +42,8 @@ public protocol FetchCancellation: AnyObject, Sendable {
 
     /// Goes on after `receive` returned `.pause`.
     ///
-    /// May come before the source has taken notice of that `.pause`, and must have its effect then too. Harmless
-    /// when nothing is paused.
+    /// May come before the source has taken notice of that `.pause`, and must have its effect then too.
+    /// Harmless when nothing is paused.
     func resume()
 }
 

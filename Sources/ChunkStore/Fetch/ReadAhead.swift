@@ -64,8 +64,8 @@ struct SequenceDetector {
 
 /// What the readers of each map do, and what follows from it.
 ///
-/// A reader that goes on, in the order of blocks or in that of a pack, has a window before it fetched. A map of which
-/// much is read, again and again, is fetched whole.
+/// A reader that goes on, in the order of blocks or in that of a pack, has a window before it fetched. A map
+/// of which much is read, again and again, is fetched whole.
 final class ReadAhead: Sendable {
     /// What is to be done after a miss.
     enum Step {

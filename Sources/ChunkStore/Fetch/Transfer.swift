@@ -28,8 +28,8 @@ final class FetchedPiece: @unchecked Sendable {
 ///
 /// What arrives is copied chunk by chunk and handed to the decoder when a chunk is whole.
 final class Transfer: RangeReceiver, @unchecked Sendable {
-    // Unchecked because: what is said to be the board's is only touched under its lock, and what is the receiver's
-    // only by the one thread at a time that delivers.
+    // Unchecked because: what is said to be the board's is only touched under its lock, and what is the
+    // receiver's only by the one thread at a time that delivers.
     struct Part {
         let flight: Flight
         let place: ChunkPlace

@@ -124,8 +124,8 @@ final class Walk: @unchecked Sendable {
     func isFruitless(_ now: MonotonicTime) -> Bool { now.seconds(since: lastSeek) > 0.5 }
 
     /// The chunk could not be had this time.
-    /// - Parameter counts: it was for a reason that lies in the chunk or its pack; after six of these nobody tries
-    ///   any more.
+    /// - Parameter counts: it was for a reason that lies in the chunk or its pack; after six of these nobody
+    ///   tries any more.
     func giveBack(_ index: Int, counts: Bool) {
         mustRescan = true
         guard counts else { return }
