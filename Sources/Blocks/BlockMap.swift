@@ -85,7 +85,8 @@ public struct BlockMap: Sendable, Equatable {
         return low
     }
 
-    /// Calls `body` for consecutive pieces that cover the range in order: part of one extent, or a hole (nil).
+    /// Calls `body` for consecutive pieces that cover the range in order: part of one extent, or a hole
+    /// (nil).
     @inlinable
     public func forEachPiece<E: Error>(
         in range: BlockRange, _ body: (_ piece: BlockRange, _ extent: Extent?) throws(E) -> Void

@@ -35,14 +35,14 @@ public struct BlockMapCut: Sendable, Equatable {
 extension BlockMap {
     /// This map, its content unchanged, with each run of touched blocks cut out of its chunk.
     ///
-    /// The rest of such a chunk goes on being blocks of the whole chunk. Touches of chunks that the map does not
-    /// have, or of blocks that they do not have, count for nothing, so a profile of another image does no harm;
-    /// of a block that is touched again the first time counts. Touches that follow one another in a chunk become
-    /// one run. A run of zeros becomes a hole and is no piece.
+    /// The rest of such a chunk goes on being blocks of the whole chunk. Touches of chunks that the map does
+    /// not have, or of blocks that they do not have, count for nothing, so a profile of another image does no
+    /// harm; of a block that is touched again the first time counts. Touches that follow one another in a
+    /// chunk become one run. A run of zeros becomes a hole and is no piece.
     /// - Parameters:
     ///   - touches: in the order in which they happened.
-    ///   - read: gives the plain bytes of a chunk of this map; asked once for each chunk of which only a part was
-    ///     touched.
+    ///   - read: gives the plain bytes of a chunk of this map; asked once for each chunk of which only a part
+    ///     was touched.
     public func cutting<E: Error>(
         _ touches: [Touch], read: (ChunkDescriptor) throws(E) -> [UInt8]
     ) throws(E) -> BlockMapCut {

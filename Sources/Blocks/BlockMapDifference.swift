@@ -58,7 +58,8 @@ extension BlockMap {
 }
 
 extension [BlockRange] {
-    /// Appends a range that begins at or behind the end of the last one; one that touches it becomes part of it.
+    /// Appends a range that begins at or behind the end of the last one; one that touches it becomes part of
+    /// it.
     fileprivate mutating func appendJoined(_ range: BlockRange) {
         guard let last, last.end == range.start else { return append(range) }
         self[count - 1] = BlockRange(start: last.start, count: last.count + range.count)

@@ -7,11 +7,11 @@ import Synchronization
 extension ChunkStore {
     /// Enters the bytes of an absent chunk, after which every reader finds them.
     ///
-    /// Checks their digest and writes them on the caller's thread; any thread may call it. The chunk's record in the
-    /// index follows within about a second, see `synchronizeFetched`. A chunk that is present already is left as
-    /// it is, whoever was faster.
-    /// - Throws: `wrongBytes` when they are not those of the chunk, `missingChunk` when nothing refers to it any
-    ///   more, and what writing throws.
+    /// Checks their digest and writes them on the caller's thread; any thread may call it. The chunk's record
+    /// in the index follows within about a second, see `synchronizeFetched`. A chunk that is present already
+    /// is left as it is, whoever was faster.
+    /// - Throws: `wrongBytes` when they are not those of the chunk, `missingChunk` when nothing refers to it
+    ///   any more, and what writing throws.
     public func enter(_ handle: ChunkHandle, plain: UnsafeRawBufferPointer) throws(ChunkStoreError) {
         try beginEntries(plannedBytes: UInt64(plain.count)).enter(handle, plain: plain)
     }

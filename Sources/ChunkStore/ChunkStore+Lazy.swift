@@ -5,12 +5,13 @@ public import Blocks
 
 /// Chunks that are known before they are here.
 extension ChunkStore {
-    /// Makes a map readable, with a reference on each of its chunks; those that are not here become absent ones.
+    /// Makes a map readable, with a reference on each of its chunks; those that are not here become absent
+    /// ones.
     ///
     /// The places are noted for all chunks, present ones too.
     /// - Parameter sources: who has the packs of the table, the one to ask first in front.
-    /// - Throws: `missingChunk` for a chunk that is not here and of which no place is known; `badPlaces` when the
-    ///   table is not one of this map. Then no reference is kept.
+    /// - Throws: `missingChunk` for a chunk that is not here and of which no place is known; `badPlaces` when
+    ///   the table is not one of this map. Then no reference is kept.
     public func attach(
         _ map: BlockMap, places: PlaceTable?, sources: [SourceID]
     ) throws(ChunkStoreError) -> ResidentMap {
@@ -61,7 +62,7 @@ extension ChunkStore {
 
     // MARK: Single chunks
 
-    /// True when the chunk's bytes are here. Takes no lock.
+    /// True when the chunk's bytes are here; takes no lock.
     public func isPresent(_ handle: ChunkHandle) -> Bool {
         core.slots[handle.index].isPresent
     }
@@ -93,7 +94,8 @@ extension ChunkStore {
         core.table.withLock { $0.places.demote(place, of: handle.index) }
     }
 
-    /// Keeps chunks known and their handles valid until the object goes away, though every map of them may go.
+    /// Keeps chunks known and their handles valid until the object goes away, though every map of them may
+    /// go.
     /// - Precondition: somebody else holds a reference on each of them now.
     public func hold(_ handles: [ChunkHandle]) -> ChunkHold {
         let indexes = handles.map(\.index)

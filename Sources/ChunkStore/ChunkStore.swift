@@ -90,7 +90,8 @@ public final class ChunkStore: Sendable {
         core.table.withLock { table in table.find(chunk).map { table.slots[$0].isPresent } ?? false }
     }
 
-    /// The handle of a chunk that is known, present or absent; it stays valid while somebody else holds a reference on the chunk.
+    /// The handle of a chunk that is known, present or absent; it stays valid while somebody else holds a
+    /// reference on the chunk.
     public func handle(of chunk: ChunkDescriptor) -> ChunkHandle? {
         core.table.withLock { $0.find(chunk) }.map(ChunkHandle.init(index:))
     }
@@ -123,8 +124,8 @@ public final class ChunkStore: Sendable {
 }
 
 extension StoreCore {
-    /// Takes a reference on each chunk, or on none; notes places on the way, which makes unknown chunks absent
-    /// ones.
+    /// Takes a reference on each chunk, or on none; notes places on the way, which makes unknown chunks
+    /// absent ones.
     func retain(_ chunks: [ChunkDescriptor], _ noter: PlaceNoter?) throws(ChunkStoreError) -> [UInt32] {
         var handles: [UInt32] = []
         handles.reserveCapacity(chunks.count)

@@ -5,9 +5,9 @@ import Blocks
 
 /// The chunks that are known: digest to handle, and for each handle its digest, slot and reference count.
 ///
-/// A chunk is present, with a slot in an arena, or absent, with a place in a pack. Not thread-safe: the store keeps
-/// it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and its share of the buckets; and 12
-/// more when it has a place.
+/// A chunk is present, with a slot in an arena, or absent, with a place in a pack. Not thread-safe: the store
+/// keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and its share of the
+/// buckets; and 12 more when it has a place.
 final class ChunkTable {
     struct Flags: OptionSet {
         let rawValue: UInt8
@@ -17,7 +17,8 @@ final class ChunkTable {
         static let findable = Flags(rawValue: 2)
         /// The chunk stands in the list of those whose count fell to zero.
         static let listed = Flags(rawValue: 4)
-        /// The chunk was fetched and waits for its record in the index; it is kept without references meanwhile.
+        /// The chunk was fetched and waits for its record in the index; it is kept without references
+        /// meanwhile.
         static let pending = Flags(rawValue: 8)
     }
 
@@ -88,8 +89,8 @@ final class ChunkTable {
 
     /// The handle of a chunk of this digest and length, present or absent.
     ///
-    /// A map may claim a wrong length for a digest. Such a chunk is another one, which stays absent for good, so
-    /// that it stands in nobody's way.
+    /// A map may claim a wrong length for a digest. Such a chunk is another one, which stays absent for good,
+    /// so that it stands in nobody's way.
     func find(_ chunk: ChunkDescriptor) -> UInt32? {
         var place = home(chunk.digest)
         while buckets[place] != Self.empty {
@@ -130,7 +131,8 @@ final class ChunkTable {
         (Int(handle >> SlotTable.segmentBits), Int(handle & (1 << SlotTable.segmentBits - 1)))
     }
 
-    /// Calls `body` for the handle of every chunk that can be found, present or absent, in the order of handles.
+    /// Calls `body` for the handle of every chunk that can be found, present or absent, in the order of
+    /// handles.
     func forEach(_ body: (UInt32) -> Void) {
         for handle in 0..<nextHandle where flags(of: handle).contains(.findable) { body(handle) }
     }
@@ -247,11 +249,12 @@ final class ChunkTable {
     /// Takes the list of chunks whose count fell to zero, without those whose count has risen again.
     func takeUnreferenced() -> [UInt32] {
         defer { unreferenced = [] }
-        for handle in unreferenced {
+        return unreferenced.filter { handle in
             let place = locate(handle)
-            segments[place.0].flags[place.1].remove(.listed)
+            // A handle that was given to another chunk meanwhile may stand here twice: the mark counts, once.
+            guard segments[place.0].flags[place.1].remove(.listed) != nil else { return false }
+            return referenceCount(of: handle) == 0 && flags(of: handle).contains(.findable)
         }
-        return unreferenced.filter { referenceCount(of: $0) == 0 && flags(of: $0).contains(.findable) }
     }
 
     /// How many chunks without references wait for a collection.

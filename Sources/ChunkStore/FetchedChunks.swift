@@ -3,11 +3,12 @@
 import Base
 import Blocks
 
-/// Chunks that come in one by one while others read: where they are written, and which wait for their records.
+/// Chunks that come in one by one while others read: where they are written, and which wait for their
+/// records.
 ///
-/// A chunk can be read as soon as it has been written. Its record follows within about a second, many at a time,
-/// written by a thread of this object, so whoever brings chunks never waits for the disk's cache. A crash in
-/// between makes them absent again, no more.
+/// A chunk can be read as soon as it has been written. Its record follows within about a second, many at a
+/// time, written by a thread of this object, so whoever brings chunks never waits for the disk's cache. A
+/// crash in between makes them absent again, no more.
 final class FetchedChunks: Sendable {
     /// Chunks and blocks that are not let wait for the second to pass.
     private static let maximumChunks = 4096
@@ -130,7 +131,8 @@ final class FetchedChunks: Sendable {
         }
     }
 
-    /// A full disk may have room again later, and of several arenas one may be well. An index that failed stays so.
+    /// A full disk may have room again later, and of several arenas one may be well; an index that failed
+    /// stays so.
     private func retry(_ taken: Waiting, _ error: ChunkStoreError, _ core: StoreCore) {
         if case .readOnly = error { return }
         waiting.withLock { waiting in

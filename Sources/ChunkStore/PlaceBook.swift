@@ -6,14 +6,15 @@ import Glibc
 
 /// The places of chunks by handle, and the packs that they lie in.
 ///
-/// Not thread-safe: part of the chunk table. A chunk that has a place costs 12 bytes; second and further places,
-/// which few chunks have, stand in a dictionary.
+/// Not thread-safe: part of the chunk table. A chunk that has a place costs 12 bytes; second and further
+/// places, which few chunks have, stand in a dictionary.
 final class PlaceBook {
-    /// Places kept of one chunk. Tables come from outside, so they must not grow for ever.
+    /// Places kept of one chunk; tables come from outside, so they must not grow for ever.
     static let maximumPerChunk = 4
 
-    /// A place in two words: bits 0-39 of `word` are the offset, 40-63 the number of the pack; bits 0-15 of `rest`
-    /// the bytes less one, bit 16 the coding, bit 30 says that there are more places, bit 31 that there is this one.
+    /// A place in two words: bits 0-39 of `word` are the offset, 40-63 the number of the pack; bits 0-15 of
+    /// `rest` the bytes less one, bit 16 the coding, bit 30 says that there are more places, bit 31 that
+    /// there is this one.
     private struct Packed: Equatable {
         static let more: UInt32 = 1 << 30
 
@@ -153,7 +154,7 @@ final class PlaceBook {
 
     func has(_ handle: UInt32) -> Bool { first(handle) != nil }
 
-    /// Adds a place; one that is known already is left as it is. Of too many the last gives way.
+    /// Adds a place, unless it is known; of too many the last gives way.
     func add(_ place: Place, pack: UInt32, to handle: UInt32) {
         let packed = Packed(place, pack: pack)
         var known = all(handle)
@@ -187,8 +188,8 @@ final class PlaceBook {
         first(handle).flatMap(chunkPlace)
     }
 
-    /// The place to try first, and the bytes of its pack that are laid out by first touches; one in a pack that
-    /// `source` has is preferred.
+    /// The place to try first, and the bytes of its pack that are laid out by first touches; one in a pack
+    /// that `source` has is preferred.
     func place(of handle: UInt32, preferring source: SourceID?) -> (place: ChunkPlace, bootEnd: UInt64)? {
         guard let first = first(handle) else { return nil }
         var chosen = first

@@ -17,7 +17,7 @@ extension PlaceTable {
         static let firstPack: UInt64 = 2
     }
 
-    /// The bytes of the whole table. Equal tables have equal bytes.
+    /// The bytes of the whole table; equal tables have equal bytes.
     public func encode() -> [UInt8] {
         encode(base: nil) { _ in false }
     }

@@ -17,8 +17,10 @@ extension ResidentMap {
     /// The handles are valid as long as the map lives.
     public var chunks: [ChunkHandle] { chunkHandles().map(ChunkHandle.init(index:)) }
 
-    /// Calls `body` for each piece of a chunk in the range, in order: the chunk, the piece's blocks in the volume,
-    /// and the first of them within the chunk. A chunk may come several times.
+    /// Calls `body` for each piece of a chunk in the range, in order.
+    ///
+    /// It gets the chunk, which may come several times, the piece's blocks in the volume, and the first of
+    /// them within the chunk.
     public func forEachPiece<E: Error>(
         in range: BlockRange,
         _ body: (_ chunk: ChunkHandle, _ blocks: BlockRange, _ firstInChunk: UInt8) throws(E) -> Void
@@ -35,7 +37,7 @@ extension ResidentMap {
         }
     }
 
-    /// Calls `body` for each piece of a chunk in the range, in order. A chunk may come several times.
+    /// Calls `body` for each piece of a chunk in the range, in order; a chunk may come several times.
     public func forEachChunk<E: Error>(
         in range: BlockRange, _ body: (ChunkHandle, BlockRange) throws(E) -> Void
     ) throws(E) {
@@ -55,7 +57,7 @@ extension ResidentMap {
 
     /// Bytes that can be read without fetching, of the `mappedBlockCount` blocks that are not holes.
     ///
-    /// Counted when something has changed in the store since the last call: some 50 microseconds for a 1 GiB image.
+    /// Counted, by a walk over the extents, when something has changed in the store since the last call.
     public var presentBytes: UInt64 {
         presence.withLock { count in
             let changes = store.core.changes.load(ordering: .acquiring)

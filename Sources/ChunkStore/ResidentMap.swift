@@ -5,8 +5,8 @@ public import Blocks
 
 /// A block map whose chunks are all known to the store, present or absent, with a reference held on each.
 ///
-/// Immutable and shared by everything that reads the same snapshot. An extent takes less than 13 bytes. Going away
-/// drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
+/// Immutable and shared by everything that reads the same snapshot. An extent takes less than 13 bytes. Going
+/// away drops the references; it frees nothing by itself (see `ChunkStore.collectUnreferenced`).
 public final class ResidentMap: @unchecked Sendable {
     // Unchecked because: the buffers are filled before `init` returns and never change.
 
@@ -106,8 +106,9 @@ public final class ResidentMap: @unchecked Sendable {
     /// Appends where the bytes of the range lie, in order; neighbours in one arena, and holes, become one
     /// segment.
     ///
-    /// A piece of an absent chunk is a segment of its own. What lies beyond the end of the map reads as zeros. The segments are good until the end of the
-    /// `ChunkStore.withStableSlots` that the call is made in. Takes no lock.
+    /// A piece of an absent chunk is a segment of its own. What lies beyond the end of the map reads as
+    /// zeros. The segments are good until the end of the `ChunkStore.withStableSlots` that the call is made
+    /// in. Takes no lock.
     public func appendSegments(for range: BlockRange, to segments: inout [Segment]) {
         var run = SegmentRun()
         var block = range.start

@@ -6,7 +6,8 @@ import Synchronization
 /// Where a chunk lies: an arena, the first block in it and the number of blocks, in one word.
 ///
 /// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit
-/// 63 says that the chunk is present, bit 62 that it is known but absent, and then only the count means anything.
+/// 63 says that the chunk is present, bit 62 that it is known but absent, and then only the count means
+/// anything.
 struct Slot: Equatable {
     static let none = Slot(word: 0)
 

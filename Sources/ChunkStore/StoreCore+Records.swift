@@ -27,8 +27,8 @@ extension StoreCore {
         }
     }
 
-    /// Sees to the records of chunks that a session stored and leaves behind uncommitted, where a lazily pulled
-    /// image had them as absent ones and goes on using them.
+    /// Sees to the records of chunks that a session stored and leaves behind uncommitted, where a lazily
+    /// pulled image had them as absent ones and goes on using them.
     func adopt(_ handles: [UInt32]) {
         let kept = table.withLock { table in
             let kept = handles.filter { handle in
@@ -55,8 +55,10 @@ extension StoreCore {
         }
     }
 
-    /// Appends the records of chunks whose data has been flushed; those that were freed or moved since then, or
-    /// recorded by somebody else, are passed over. Returns how many had been freed or moved.
+    /// Appends the records of chunks whose data has been flushed, and returns how many had been freed or
+    /// moved since.
+    ///
+    /// Those, and chunks that somebody else has recorded, are passed over.
     func appendRecords(of chunks: [Written]) throws(ChunkStoreError) -> Int {
         try index.withLock { (log: inout IndexLog) throws(ChunkStoreError) in
             let numbers = arenaNumbers()

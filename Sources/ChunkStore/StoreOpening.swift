@@ -44,8 +44,8 @@ struct BlockSet {
 /// Builds the chunk table from the index and checks it against what the arenas hold.
 ///
 /// A record is believed when it is intact, lies within its arena, overlaps no other and when the file system
-/// has data for its blocks: a slot that was punched is known by its hole. Where only some of the blocks are holes
-/// the digest decides: a copy made by `cp --sparse` or `rsync -S` has holes for blocks of zeros.
+/// has data for its blocks: a slot that was punched is known by its hole. Where only some of the blocks are
+/// holes the digest decides: a copy made by `cp --sparse` or `rsync -S` has holes for blocks of zeros.
 struct StoreOpening {
     struct Result {
         let table: ChunkTable

@@ -165,8 +165,8 @@ import Testing
         #expect(harness.store.statistics().packs == 0)
     }
 
-    /// Readers see a chunk either absent or with its bytes, while it is fetched by several threads and ingested by
-    /// another one, and while other images come and go.
+    /// Readers see a chunk either absent or with its bytes, while it is fetched by several threads and
+    /// ingested by another one, and while other images come and go.
     @Test func readersSeeAChunkAbsentOrWhole() throws {
         let directory = try TemporaryDirectory()
         let store = try ChunkStore(directory: directory.path)

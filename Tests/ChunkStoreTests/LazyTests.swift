@@ -190,6 +190,42 @@ import Testing
         #expect(same(try store.read(descriptor(bytes)), bytes))
     }
 
+    @Test func handlesOfDoubtfulChunksAreGivenOnOnce() throws {
+        let directory = try TemporaryDirectory()
+        let bad = Lock(false)
+        let hooks = StoreHooks(synchronize: { (file: File) throws(SystemError) in
+            if bad.withLock({ $0 }), file.path.hasSuffix(".arena") {
+                throw SystemError(EIO, "fdatasync", file.path)
+            }
+            try file.synchronizeData()
+        })
+        let store = try ChunkStore(directory: directory.path, hooks: hooks)
+        for _ in 0..<3 {
+            // Fetched, without a reference, waiting for records that cannot be written.
+            do {
+                let map = try store.attachLazily(contents)
+                for (handle, bytes) in zip(map.chunks, contents) { try store.enter(handle, bytes) }
+            }
+            #expect(store.statistics().absentChunks == 0)
+            store.core.reclaimer.finishDrops()
+            bad.withLock { $0 = true }
+            store.synchronizeFetched()
+            bad.withLock { $0 = false }
+            store.finishReclaiming()
+            #expect(store.statistics().chunks == 0)
+            do {
+                let map = try store.attachLazily(contents)
+                for (handle, bytes) in zip(map.chunks, contents) { try store.enter(handle, bytes) }
+            }
+            #expect(store.collectUnreferenced().chunks == 20)
+            store.finishReclaiming()
+        }
+        let others = (100..<140 as Range<UInt64>).map { content($0, blocks: 2) }
+        let first = try store.attachLazily(contents)
+        let second = try store.attachLazily(others)
+        #expect(Set(first.chunks + second.chunks).count == 60)
+    }
+
     @Test func aFailedFlushMakesFetchedChunksAbsentAgain() throws {
         let directory = try TemporaryDirectory()
         let bad = Lock(false)
