@@ -46,6 +46,18 @@ final class ArtifactHints: Sendable {
         }
     }
 
+    /// References to whatever was last pushed to or pulled from a place.
+    func latest(at sourceURI: String, limit: Int) -> [RemoteReference] {
+        var found: [RemoteReference] = []
+        for line in lines().reversed() where found.count < limit {
+            guard let reference = try? RemoteReference(parsing: line.reference),
+                reference.sourceURI == sourceURI, !found.contains(reference)
+            else { continue }
+            found.append(reference)
+        }
+        return found
+    }
+
     /// Notes that a reference leads to a map.
     func add(_ reference: RemoteReference, for maps: [Digest]) {
         Self.writers.withLock { _ in
