@@ -112,8 +112,11 @@ struct PushJob {
         let hints = ArtifactHints(root: store.root)
         let maps = [digest, local.digest] + [local.record.parentDigest].compactMap { $0 }
         var references = [reference]
-        for hint in hints.references(of: maps) where hint.sourceURI == host.sourceURI {
-            if !references.contains(hint) { references.append(hint) }
+        let exact = hints.references(of: maps).filter { $0.sourceURI == host.sourceURI }
+        // A rebuilt image has no parent here, but is mostly like one that went there before.
+        for hint in exact.prefix(2) + hints.latest(at: host.sourceURI, limit: 2)
+        where !references.contains(hint) {
+            references.append(hint)
         }
         let source: SourceID
         do throws(ChunkStoreError) { source = try store.chunks.sources.intern(host.sourceURI) } catch {
