@@ -146,6 +146,10 @@ struct RegistryAccessTests {
         #expect(words.contains("certificate") && words.contains(certs), "\(words)")
         try write(address + "ca = \"\(authority.certificate)\"")
         try repository(server.host, "a", settings).ping()
+        var trusting = settings
+        trusting.certificateAuthorities = [authority.certificate]
+        try write(address)
+        try repository(server.host, "a", trusting).ping()
         try write(address + "skip_verify = true")
         try repository(server.host, "a", settings).ping()
         unlink(certs + "/\(server.host)/hosts.toml")

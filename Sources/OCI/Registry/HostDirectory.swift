@@ -23,7 +23,10 @@ final class HostDirectory: Sendable {
     /// Mirrors in their order, then the registry itself.
     func endpoints(_ registry: String) throws(OCIError) -> [Endpoint] {
         if let entry = known.withLock({ $0[registry] }), entry.until > .now { return entry.endpoints }
-        let endpoints = try read(registry)
+        var endpoints = try read(registry)
+        for index in endpoints.indices {
+            endpoints[index].tls.certificateAuthorities += settings.certificateAuthorities
+        }
         known.withLock {
             $0[registry] = Known(endpoints: endpoints, until: .now.advanced(bySeconds: Self.freshSeconds))
         }

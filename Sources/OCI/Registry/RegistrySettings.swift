@@ -8,6 +8,8 @@ public struct RegistrySettings: Sendable {
     public var certsDirectory: String?
     /// In it `HOST/*.crt`, `*.cert` and `*.key` as Docker reads them; asked where `certsDirectory` is silent.
     public var dockerCertsDirectory: String? = "/etc/docker/certs.d"
+    /// Files with certificates (PEM) of authorities that are trusted for every registry.
+    public var certificateAuthorities: [String] = []
     /// Files with credentials in Docker's form, the first one first; nil for Podman's and Docker's places.
     public var credentialFiles: [String]?
     /// Seconds that a credential helper may take.
