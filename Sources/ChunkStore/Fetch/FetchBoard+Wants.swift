@@ -126,7 +126,9 @@ extension FetchBoard {
         answer(want, failure, &actions)
     }
 
-    /// Nobody waits for the chunk any more. What is under way may arrive, nothing new begins.
+    /// Nobody waits for the chunk any more.
+    ///
+    /// What is under way may arrive, nothing new begins.
     private func abandon(_ flight: Flight, _ actions: inout FetchActions) {
         if flight.isQueued { unqueue(flight) }
         flight.notBefore = nil

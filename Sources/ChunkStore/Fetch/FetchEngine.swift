@@ -90,7 +90,9 @@ public final class FetchEngine: Sendable {
         core.fill(map, owner: owner, progress)
     }
 
-    /// Tells that a reader found this range absent: read-ahead follows from it. Cheap.
+    /// Tells that a reader found this range absent: read-ahead follows from it.
+    ///
+    /// Cheap.
     public func noteMiss(_ map: ResidentMap, _ range: BlockRange) {
         core.noteMiss(map, range)
     }
@@ -104,7 +106,9 @@ public final class FetchEngine: Sendable {
         core.status()
     }
 
-    /// Ends all requests, answers every want with `cancelled` and ends the threads. Nothing may be wanted
+    /// Ends all requests, answers every want with `cancelled` and ends the threads.
+    ///
+    /// Nothing may be wanted
     /// afterwards but is answered in the same way. Not to be called on an engine thread.
     public func shutDown() {
         core.shutDown()

@@ -6,7 +6,9 @@ public struct FetchLimits: Sendable, Equatable {
     public struct PerClass: Sendable, Equatable {
         /// Requests under way at one source at most.
         public var requests: Int
-        /// Bytes of one request at most. The boot pack is one request whatever this says.
+        /// Bytes of one request at most.
+        ///
+        /// The boot pack is one request whatever this says.
         public var requestBytes: UInt64
         /// Bytes that nobody wants and that are fetched nevertheless to make one request of two.
         public var gapBytes: UInt64
@@ -29,7 +31,9 @@ public struct FetchLimits: Sendable, Equatable {
     public var boot = PerClass(requests: 2, requestBytes: 1 << 40, gapBytes: 256 << 10)
     public var background = PerClass(requests: 4, requestBytes: 8 << 20, gapBytes: 256 << 10)
 
-    /// Bytes that were received and are not yet in the store. Background fills stop at half of it, other
+    /// Bytes that were received and are not yet in the store.
+    ///
+    /// Background fills stop at half of it, other
     /// classes at three quarters, demand at the whole.
     public var bufferBytes = 48 << 20
     /// Threads that decompress, check and enter chunks.

@@ -3,7 +3,9 @@
 import Base
 import Blocks
 
-/// A source with what was learnt about it. Guarded by the lock of the board, but for what never changes.
+/// A source with what was learnt about it.
+///
+/// Guarded by the lock of the board, but for what never changes.
 final class FetchSource: @unchecked Sendable {
     // Unchecked because: variables are only touched under the lock of the board.
     let object: any PackSource

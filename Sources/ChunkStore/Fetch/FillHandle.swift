@@ -2,7 +2,9 @@
 
 public import Base
 
-/// How far a fill is. Bytes are those of packs, as they come over the wire.
+/// How far a fill is.
+///
+/// Bytes are those of packs, as they come over the wire.
 public struct FillProgress: Sendable, Equatable {
     public enum State: Sendable, Equatable {
         case running
@@ -26,7 +28,9 @@ public struct FillProgress: Sendable, Equatable {
     public var isOver: Bool { state != .running && state != .paused }
 }
 
-/// A fill under way. Letting go of it does not end the fill.
+/// A fill under way.
+///
+/// Letting go of it does not end the fill.
 public final class FillHandle: Sendable {
     private let core: FetchCore
     private let walk: UInt64

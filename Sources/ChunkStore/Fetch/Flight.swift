@@ -3,7 +3,9 @@
 import Base
 import Blocks
 
-/// A call of `want` that is not answered yet. Guarded by the lock of the board.
+/// A call of `want` that is not answered yet.
+///
+/// Guarded by the lock of the board.
 final class Want {
     let id: WantID
     let owner: UInt64
@@ -99,7 +101,9 @@ final class Flight: @unchecked Sendable {
     }
 }
 
-/// A pack of which chunks are wanted. Guarded by the lock of the board, but for what never changes.
+/// A pack of which chunks are wanted.
+///
+/// Guarded by the lock of the board, but for what never changes.
 final class FetchPack: @unchecked Sendable {
     // Unchecked because: variables are only touched under the lock of the board.
     let info: PackInfo

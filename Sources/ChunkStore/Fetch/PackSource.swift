@@ -35,7 +35,9 @@ public protocol PackSource: AnyObject, Sendable {
     ) -> any FetchCancellation
 }
 
-/// A range that is being read. Both calls may come from any thread, at any time and more than once.
+/// A range that is being read.
+///
+/// Both calls may come from any thread, at any time and more than once.
 public protocol FetchCancellation: AnyObject, Sendable {
     /// Ends the transfer soon; the receiver still hears one `finish`, with `.cancelled` unless it was done.
     func cancel()
