@@ -17,17 +17,32 @@ final class MountedStore {
     let directory: String
     let store: VolumeStore
     let fileSystem: BlockFileSystem
+    let engine: FetchEngine?
     private let isDone = Monitor(false)
     private let watchdog: NamedThread
+    private let keepsDirectory: Bool
 
-    init(seconds: Double = 100) throws {
-        var template = Array("/var/tmp/slacker-blockfs-XXXXXX".utf8CString)
-        let made = try #require(mkdtemp(&template))
-        let directory = String(cString: made)
+    /// - Parameters:
+    ///   - directory: a state directory from before; it stays when the object goes.
+    ///   - source: what absent chunks are fetched from.
+    ///   - wantSeconds: the engine's patience.
+    init(
+        seconds: Double = 100, directory: String? = nil, source: ScriptedSource? = nil,
+        wantSeconds: Double = 60
+    ) throws {
+        keepsDirectory = directory != nil
+        let directory = try directory ?? Self.makeDirectory()
         self.directory = directory
         try Directories.create(directory + "/mnt")
         store = try VolumeStore(root: directory + "/root")
-        let fileSystem = try BlockFileSystem(mountPoint: directory + "/mnt", store: store)
+        var limits = FetchLimits()
+        limits.wantSeconds = wantSeconds
+        let chunks = store.chunks
+        let engine = try source.map { source in
+            try FetchEngine(store: chunks, limits: limits) { _ in source }
+        }
+        self.engine = engine
+        let fileSystem = try BlockFileSystem(mountPoint: directory + "/mnt", store: store, engine: engine)
         self.fileSystem = fileSystem
         let isDone = isDone
         watchdog = try NamedThread("watchdog") {
@@ -42,8 +57,14 @@ final class MountedStore {
         isDone.withLock { $0 = true }
         watchdog.join()
         try? fileSystem.stop(force: true)
+        engine?.shutDown()
         store.close()
-        try? Directories.removeTree(directory)
+        if !keepsDirectory { try? Directories.removeTree(directory) }
+    }
+
+    static func makeDirectory() throws -> String {
+        var template = Array("/var/tmp/slacker-blockfs-XXXXXX".utf8CString)
+        return String(cString: try #require(mkdtemp(&template)))
     }
 
     func snapshotPath(_ name: String) -> String { "\(directory)/mnt/snapshots/\(name)" }
