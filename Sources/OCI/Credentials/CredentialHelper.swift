@@ -28,7 +28,9 @@ struct CredentialHelper {
 
     private var program: String { "docker-credential-" + name }
 
-    /// Asks for a server; nil when the helper knows none for it. Blocks.
+    /// Asks for a server; nil when the helper knows none for it.
+    ///
+    /// Blocks until it has answered or its time is over.
     func get(_ server: String) throws(OCIError) -> Credential? {
         // It becomes the name of a program, which must come from PATH.
         let isClean = name.utf8.allSatisfy { isLetterOrDigit($0, upper: true) || "._-".utf8.contains($0) }

@@ -31,7 +31,9 @@ final class CredentialStore: Sendable {
         helperTimeoutSeconds = settings.helperTimeoutSeconds
     }
 
-    /// Blocks on files and helpers. Never fails: without credentials what is public can still be had.
+    /// Blocks on files and helpers.
+    ///
+    /// Never fails: without credentials what is public can still be had.
     func find(_ host: String, _ repository: String) -> Search {
         let key = host + " " + repository
         if let entry = known.withLock({ $0[key] }), entry.until > .now { return entry.search }

@@ -186,7 +186,9 @@ final class BlobUpload {
         return Self.stored(answer) ?? 0
     }
 
-    /// From `Range: 0-LAST`; nil when there is none. Of no byte `0-0` is said, as of a single one.
+    /// From `Range: 0-LAST`; nil when there is none.
+    ///
+    /// Of no byte `0-0` is said, as of a single one.
     private static func stored(_ answer: Answer) -> UInt64? {
         guard var text = answer.response.header("range")?[...] else { return nil }
         if text.hasPrefix("bytes=") { text = text.dropFirst(6) }

@@ -4,7 +4,7 @@
 public struct RegistrySettings: Sendable {
     /// Registries, as `host` or `host:port`, spoken to without TLS; those of this machine need no mention.
     public var plainHTTPHosts: Set<String> = []
-    /// In it `HOST/hosts.toml` as containerd reads it: mirrors, certificates, headers. nil for none.
+    /// In it `HOST/hosts.toml` as containerd reads it (mirrors, certificates, headers); nil for none.
     public var certsDirectory: String?
     /// In it `HOST/*.crt`, `*.cert` and `*.key` as Docker reads them; asked where `certsDirectory` is silent.
     public var dockerCertsDirectory: String? = "/etc/docker/certs.d"

@@ -79,7 +79,9 @@ extension Repository {
 
     func blobPath(_ digest: Digest) -> String { "/\(name)/blobs/\(digest)" }
 
-    /// Removes a blob; that it is gone already is no error. Not every registry allows it.
+    /// Removes a blob; that it is gone already is no error.
+    ///
+    /// Not every registry allows it.
     public func deleteBlob(_ digest: Digest) throws(OCIError) {
         let call = Call(
             "DELETE", blobPath(digest), scopes: deleteScope, subject: "blob \(digest)", place: label)

@@ -8,10 +8,10 @@ extension Repository {
     private static let rememberedLimit = 4096
 
     /// The request for a blob, with all that it needs at the moment: authorization, or the address of the
-    /// storage to which the registry sends its readers. The caller sets `options.range`.
+    /// storage to which the registry sends its readers.
     ///
-    /// Blocks only where a token must be got, or where the registry is known to send readers elsewhere and
-    /// the place is not known yet.
+    /// The caller sets `options.range`. Blocks only where a token must be got, where the server has not been
+    /// spoken to yet, or where it sends readers elsewhere and the place is not known yet.
     public func blobRequest(
         _ digest: Digest, group: TransferGroup = .demand
     ) throws(OCIError) -> (Request, TransferOptions) {
