@@ -9,9 +9,9 @@ import Volumes
 
 /// Requests that wait for absent blocks while libfuse's threads go on with others.
 ///
-/// A request is tried; where blocks are absent it is put here and the fetch engine told. When they have come a
-/// thread of this object tries it again and answers. The engine's own threads only pass the word on: trying again
-/// may wait for a volume's gate, and a thread that decodes chunks must not.
+/// A request is tried; where blocks are absent it is put here and the fetch engine told. When they have come
+/// a thread of this object tries it again and answers. The engine's own threads only pass the word on:
+/// trying again may wait for a volume's gate, and a thread that decodes chunks must not.
 ///
 /// How many can wait is bounded by what the kernel sends: `max_background` and the threads that wait in it.
 final class ParkedRequests: Sendable {

@@ -23,8 +23,8 @@ final class Server: Sendable {
     /// See docs/decisions/0002-fuse-answers.md.
     static let maximumReadBytes: UInt32 = 512 << 10
 
-    /// Requests that the kernel keeps under way at a time without anybody waiting in it: reads ahead, and direct
-    /// ones of loop devices.
+    /// Requests that the kernel keeps under way at a time without anybody waiting in it: reads ahead, and
+    /// direct ones of loop devices.
     ///
     /// The kernel's own 12 would be used up by as many parked reads, and hits would wait for the network.
     static let maximumBackground: UInt32 = 4096

@@ -42,8 +42,8 @@ private enum FetchingRead {
 extension Snapshot {
     /// The bytes of a range, short at the end of the file.
     ///
-    /// For plain threads that are not the engine's. Errors: `.broken`, `.system`; `.absent` without an engine,
-    /// `.notFetched` when it fails or takes longer than `timeoutMs`.
+    /// For plain threads that are not the engine's. Errors: `.broken`, `.system`; `.absent` without an
+    /// engine, `.notFetched` when it fails or takes longer than `timeoutMs`.
     public func read(
         offset: UInt64, count: Int, fetchingWith engine: FetchEngine?, timeoutMs: Int = 120_000
     ) throws(VolumeError) -> [UInt8] {

@@ -82,8 +82,8 @@ public final class Volume: Sendable {
 
     /// Finds where bytes lie and calls `body` with the pieces in order; they stay valid inside `body` only.
     ///
-    /// Short at the end of the file. For whoever reads much, as `scratch` is used again; what is read counts as
-    /// touched. Errors: `.broken`.
+    /// Short at the end of the file. For whoever reads much, as `scratch` is used again; what is read counts
+    /// as touched. Errors: `.broken`.
     public func withSegments<T>(
         offset: UInt64, count: Int, using scratch: inout SegmentScratch, _ body: (SegmentView) -> T
     ) throws(VolumeError) -> T {

@@ -23,11 +23,12 @@ extension VolumeStore {
     ///
     /// - Parameters:
     ///   - places: where the map's chunks lie in packs; it may leave out only chunks that are here.
-    ///   - sources: URIs of those who have the packs, the one to ask first in front; more than 16 are left out.
+    ///   - sources: URIs of those who have the packs, the one to ask first in front; more than 16 are left
+    ///     out.
     ///   - source: what to show as its origin.
     ///   - session: committed first and released, if chunks were ingested.
-    ///   - replacing: an image that has the name gives it to this one, in one step. Its snapshot lives on for as
-    ///     long as volumes and open files use it.
+    ///   - replacing: an image that has the name gives it to this one, in one step. Its snapshot lives on
+    ///     for as long as volumes and open files use it.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.chunks`, `.system`, `.catalog`; nothing is left behind then.
     public func addImage(

@@ -14,8 +14,8 @@ extension VolumeStore {
 
     /// Where the image's chunks lie, and the URIs of those who have the packs.
     ///
-    /// Waits until the image is sealed. The table is the one that was set last; of an image that never had one
-    /// it is what the store knows of its chunks.
+    /// Waits until the image is sealed. The table is the one that was set last; of an image that never had
+    /// one it is what the store knows of its chunks.
     /// Errors: `.notFound`, `.broken`, and what sealing failed with.
     public func places(ofImage name: String) throws(VolumeError) -> (table: PlaceTable, sources: [String]) {
         let (snapshot, resident, digest) = try sealed(name)
@@ -78,8 +78,8 @@ extension VolumeStore {
 
     /// Begins to take down which blocks of its image the volume reads first.
     ///
-    /// A volume has one recorder at most: an earlier one is stopped. A snapshot of the volume does not end it.
-    /// Errors: `.notFound`, `.broken`.
+    /// A volume has one recorder at most: an earlier one is stopped. A snapshot of the volume does not end
+    /// it. Errors: `.notFound`, `.broken`.
     public func record(volume name: String) throws(VolumeError) -> TouchRecorder {
         let volume = try blockFile(volume: name)
         return volume.gate.writing {

@@ -146,8 +146,8 @@ extension Volume {
 
     /// Where a transfer that ended at `end` counts as ended.
     ///
-    /// A short one may end inside a block that was not filled; that block is filled now, behind it. Where what it
-    /// is filled with has to be fetched first, the block does not count: it reads as before.
+    /// A short one may end inside a block that was not filled; that block is filled now, behind it. Where
+    /// what it is filled with has to be fetched first, the block does not count: it reads as before.
     private func whole(
         _ end: UInt64, isShort: Bool, _ delta: Delta, _ descriptor: Int32, filled: UInt32?
     ) throws(VolumeError) -> UInt64 {
