@@ -14,6 +14,7 @@ final class RunningDaemon: Sendable {
 
     private let lock: File
     private let driver: Driver
+    private let network: Network
     private let fileSystem: BlockFileSystem
     private let server: ControlServer
     private let isEnding = Monitor(false)
@@ -23,6 +24,8 @@ final class RunningDaemon: Sendable {
     private static let endSeconds = 10.0
     /// Seconds between looks for things to tidy up.
     private static let tidySeconds = 2.0
+    /// Seconds between looks whether containers wait, so that fills stand back or go on.
+    private static let fillSeconds = 0.5
 
     /// Serves when it returns.
     init(_ configuration: Configuration) throws {
@@ -38,8 +41,10 @@ final class RunningDaemon: Sendable {
             try Directories.create(directory)
         }
         let store = try VolumeStore(root: places.root)
-        driver = Driver(configuration: configuration, store: store)
-        fileSystem = try BlockFileSystem(mountPoint: places.fileSystem, store: store)
+        network = try Network(configuration, store: store)
+        driver = Driver(configuration: configuration, store: store, network: network)
+        fileSystem = try BlockFileSystem(
+            mountPoint: places.fileSystem, store: store, engine: network.engine)
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
         try fileSystem.start()
         do { try serve() } catch {
@@ -60,6 +65,12 @@ final class RunningDaemon: Sendable {
                 driver.tidy()
             }
         }
+        _ = try NamedThread("fill", detached: true) {
+            while isEnding.wait(until: .now.advanced(bySeconds: Self.fillSeconds), { $0 ? true : nil }) == nil
+            {
+                driver.fills.tick()
+            }
+        }
     }
 
     /// Takes no more calls, unmounts, flushes, and takes the file system away.
@@ -67,15 +78,24 @@ final class RunningDaemon: Sendable {
     /// Never waits for ever: what is busy is flushed and taken out of sight, and ends with its users.
     func end() {
         isEnding.withLock { $0 = true }
-        let (server, driver, fileSystem) = (server, driver, fileSystem)
+        let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
         try? Self.wait { await server.stop() }
         driver.operations.cancelAll(seconds: Self.endSeconds)
+        // What a flush needs may still be fetched; but no source holds the end up for longer.
+        let isUnmounted = Monitor(false)
+        _ = try? NamedThread("end-fetch", detached: true) {
+            let limit = MonotonicTime.now.advanced(bySeconds: Self.endSeconds)
+            _ = isUnmounted.wait(until: limit) { $0 ? true : nil }
+            network.stop()
+        }
         for failure in driver.mounts.detachAll() {
             log.warning("cannot unmount", metadata: ["reason": "\(failure)"])
         }
         let isDone = Monitor(false)
         _ = try? NamedThread("end", stackBytes: 2 << 20, detached: true) {
             try? fileSystem.stop(force: true)
+            isUnmounted.withLock { $0 = true }
+            network.stop()
             driver.store.close()
             isDone.withLock { $0 = true }
         }

@@ -55,6 +55,20 @@ public struct Bundle {
             linux: Self.linux(identifier, options.network))
     }
 
+    /// Finds out whether the program to run is in the image.
+    ///
+    /// Errors: `.commandNotFound`, `.commandNotExecutable`.
+    public func checkCommand() throws(MountsError) {
+        let process = specification.process
+        let places = Set(specification.mounts.map(\.destination))
+        let own = Set(BundleDefaults.mounts.map(\.destination) + etc.map { "/etc/" + $0.name })
+        // What is mounted from outside cannot be looked at here; then the runtime has the last word.
+        guard let command = process.args.first, places.isSubset(of: own) else { return }
+        let lookup = CommandLookup(
+            command: command, environment: process.env, workingDirectory: process.cwd)
+        try lookup.check(in: try ImageRoot(specification.root.path))
+    }
+
     /// Writes `config.json` and its companions.
     public func write() throws(MountsError) {
         let encoder = JSONEncoder()

@@ -26,6 +26,13 @@ struct ImageRoot: ~Copyable {
         return true
     }
 
+    /// Type and permissions of what is there, links followed; nil when nothing is.
+    func mode(of name: String) -> mode_t? {
+        guard let found = try? open(name, Int32(SLK_O_PATH)) else { return nil }
+        var info = stat()
+        return fstat(found.raw, &info) == 0 ? info.st_mode : nil
+    }
+
     /// The lines of a small text file; none when it is missing or not a regular file.
     func lines(of name: String) throws(MountsError) -> [String] {
         // O_NONBLOCK: a FIFO in the place of the file must not hold us up.

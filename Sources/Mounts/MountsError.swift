@@ -28,6 +28,10 @@ public enum MountsError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalid(what: String, value: String, reason: String)
     /// Neither the image nor the command line names a program.
     case noCommand
+    /// The program that the container is to run is not in the image; with the PATH that was searched.
+    case commandNotFound(String, path: String?)
+    /// It is there, but is a directory or has no permission to be run.
+    case commandNotExecutable(String)
     /// No OCI runtime is installed.
     case noRuntime(searched: String)
 
@@ -50,6 +54,10 @@ public enum MountsError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownGroup(let name): "group \(name): not in /etc/group of the image: give a number"
         case .invalid(let what, let value, let reason): "\(what) \(value): \(reason)"
         case .noCommand: "the image names no program to run: give a command"
+        case .commandNotFound(let name, let path?):
+            "\(name): not found in the image, where PATH is \(path): check the spelling or give a path"
+        case .commandNotFound(let name, nil): "\(name): not found in the image: check the path"
+        case .commandNotExecutable(let name): "\(name): not a program that may be run: check its permissions"
         case .noRuntime(let searched):
             "no oci runtime: neither runc nor crun is in \(searched): install one (apt-get install runc)"
         }

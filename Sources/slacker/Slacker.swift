@@ -12,10 +12,11 @@ struct Slacker: ParsableCommand {
         abstract: "Container storage: images become block-level clones in milliseconds.",
         version: Version.program,
         subcommands: [
-            DaemonCommand.self, ImportCommand.self, ImagesCommand.self, InspectCommand.self,
-            CloneCommand.self,
-            SnapshotCommand.self, VolumesCommand.self, MountCommand.self, UmountCommand.self, RunCommand.self,
-            RemoveCommand.self, UsageCommand.self, StatusCommand.self, VersionCommand.self, InternalVerb.self,
+            DaemonCommand.self, ImportCommand.self, PullCommand.self, PushCommand.self, ImagesCommand.self,
+            InspectCommand.self, CloneCommand.self, SnapshotCommand.self, VolumesCommand.self,
+            MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
+            RemoveCommand.self, UsageCommand.self, StatusCommand.self, ConfigCommand.self,
+            VersionCommand.self, InternalVerb.self,
         ])
 
     static func main() {

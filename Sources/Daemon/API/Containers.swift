@@ -25,6 +25,12 @@ public struct ContainerRequest: Codable, Equatable, Sendable {
     public var sizeBytes: UInt64?
     /// Removes the volume with the container.
     public var remove = false
+    /// `always`, `missing` or `never`: whether an IMAGE that names a registry is pulled; absent for what is configured.
+    public var pull: String?
+    /// Of an ordinary image that is pulled; absent for this machine's.
+    public var platform: String?
+    /// Takes down what the container reads until `POST /v1/profiles` asks for it.
+    public var record = false
     /// The process that runs the runtime; when it is gone and the container too, the daemon cleans up.
     public var clientProcess: Int32
 
@@ -32,6 +38,13 @@ public struct ContainerRequest: Codable, Equatable, Sendable {
         self.image = image
         self.clientProcess = clientProcess
     }
+}
+
+/// What `POST /v1/containers` answers: one of the two.
+public struct ContainerAnswer: Codable, Equatable, Sendable {
+    public var container: ContainerInfo?
+    /// The pull of the image, which lasts: watch it, and ask again when it has succeeded.
+    public var operation: OperationInfo?
 }
 
 /// A container that is ready to start, or running.

@@ -3,9 +3,11 @@
 import Base
 import BlockFS
 import ChunkStore
+import Distribution
 import Ext4
 import Flatten
 import Glibc
+import HTTP
 import Mounts
 import OCI
 import Volumes
@@ -21,6 +23,9 @@ extension Failure {
         case let error as OCIError: self.init(Self.code(error), "\(error)")
         case let error as FlattenError: self.init(Self.code(error), "\(error)")
         case let error as ChunkStoreError: self.init(Self.code(error), "\(error)")
+        case let error as DistributionError: self.init(Self.code(error), "\(error)")
+        case let error as FetchFailure: self.init(.remote, "\(error)")
+        case let error as HTTPError: self.init(.remote, "\(error)")
         case let error as BlockFSError: self.init(.unavailable, "\(error)")
         case let error as Ext4Error: self.init(.failed, "\(error)")
         default: self.init(.failed, "\(error)")
@@ -50,6 +55,8 @@ extension Failure {
         case .alreadyMounted, .busy: .inUse
         case .notMounted: .notFound
         case .unknownUser, .unknownGroup, .invalid, .noCommand: .invalid
+        case .commandNotFound: .commandNotFound
+        case .commandNotExecutable: .commandNotExecutable
         }
     }
 
@@ -62,6 +69,7 @@ extension Failure {
         case .newerFormat: .unavailable
         case .system(let error): code(error)
         case .chunks(let error): code(error)
+        case .absent, .notFetched: .remote
         case .broken, .flushFailed, .catalog: .failed
         }
     }
@@ -84,11 +92,30 @@ extension Failure {
         }
     }
 
+    private static func code(_ error: DistributionError) -> Code {
+        switch error {
+        case .badReference, .readOnlyPlace: .invalid
+        case .notFound: .notFound
+        case .untrusted: .denied
+        case .notAnImage, .badArtifact: .badSource
+        case .unreachableChunks, .remote: .remote
+        case .registry(let error): code(error)
+        case .chunks(let error): code(error)
+        case .volumes(let error): code(error)
+        case .flatten(let error): code(error)
+        case .system(let error): code(error)
+        case .cancelled: .cancelled
+        }
+    }
+
     private static func code(_ error: OCIError) -> Code {
         switch error {
         case .badSource, .badReference, .badPlatform: .invalid
         case .system(let error): code(error)
-        case .noSuchTag, .noSuchPlatform: .notFound
+        case .noSuchTag, .noSuchPlatform, .notFound: .notFound
+        case .denied: .denied
+        case .unavailable, .refused, .badAnswer: .remote
+        case .stopped: .cancelled
         default: .badSource
         }
     }

@@ -24,6 +24,12 @@ public struct Failure: Error, Codable, Equatable, Sendable, CustomStringConverti
         case cancelled
         /// The machine lacks something: a program, a device, a kernel feature.
         case unavailable
+        /// A registry or another place wants other credentials, or the policy forbids it.
+        case denied
+        /// A registry or another place cannot be reached, or does not answer as it should.
+        case remote
+        /// The command of a container is not in its image, or cannot be run.
+        case commandNotFound, commandNotExecutable
         /// Anything else.
         case failed
     }
@@ -48,7 +54,9 @@ extension Failure.Code {
         case .notFound, .noRoute: 404
         case .exists, .inUse, .cancelled: 409
         case .tooLarge: 413
-        case .badSource: 422
+        case .badSource, .commandNotFound, .commandNotExecutable: 422
+        case .denied: 403
+        case .remote: 502
         case .noSpace: 507
         case .unavailable: 503
         case .failed: 500

@@ -11,7 +11,9 @@ public struct ImageInfo: Codable, Equatable, Sendable {
     public let sizeBytes: UInt64
     /// Bytes that are not holes; absent until the snapshot is sealed.
     public let dataBytes: UInt64?
-    /// The import source, or `volume:NAME`.
+    /// Of those, the ones that can be read without fetching.
+    public let localBytes: UInt64?
+    /// The import source, the reference it was pulled from, or `volume:NAME`.
     public let source: String
     /// Why it cannot be used; absent when it can.
     public let broken: String?
@@ -32,6 +34,15 @@ public struct Inspection: Codable, Equatable, Sendable {
     public let uniqueBytes: UInt64?
     /// Of `dataBytes`, those in chunks that other images use too.
     public let sharedBytes: UInt64?
+    /// Of `dataBytes`, those that can be read without fetching.
+    public var localBytes: UInt64?
+    /// Where chunks can be fetched from; secrets are no part of it.
+    public var sources: [String]?
+    /// Packs that the chunks lie in, and the bytes of them that the image uses.
+    public var packs: Int?
+    public var packedBytes: UInt64?
+    /// The recorded start of a container.
+    public var profile: ProfileInfo?
     /// Different chunks.
     public let chunkCount: UInt64?
     /// For a volume: bytes of blocks that differ from the parent.

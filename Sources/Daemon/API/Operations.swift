@@ -20,6 +20,9 @@ public struct OperationInfo: Codable, Equatable, Sendable {
     /// Bytes that were new to the store, and those that were there already.
     public internal(set) var newBytes: UInt64?
     public internal(set) var sharedBytes: UInt64?
+    /// What a push, and what a pull did.
+    public internal(set) var push: PushInfo?
+    public internal(set) var pull: PullInfo?
     /// Why it failed.
     public internal(set) var failure: Failure?
 

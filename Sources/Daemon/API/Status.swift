@@ -15,6 +15,9 @@ public struct StatusInfo: Codable, Equatable, Sendable {
     public let operations: [OperationInfo]
     /// Resident memory of the daemon.
     public let residentBytes: UInt64
+    public let fetching: FetchInfo
+    /// Images that are being filled or wait for that.
+    public let fills: [FillInfo]
 }
 
 /// What `DELETE` and other requests without a result answer.

@@ -84,9 +84,10 @@ public struct Configuration: Sendable {
     public var entries: [SettingInfo] {
         Settings.all.map { key in
             let entry = values[key.path]
+            var value = entry?.value ?? key.fallback
+            if key.kind == .secret, value != .text("") { value = .text("***") }
             return SettingInfo(
-                key: key.path, value: entry?.value ?? key.fallback,
-                origin: "\(entry?.origin ?? .fallback)")
+                key: key.path, value: value, origin: "\(entry?.origin ?? .fallback)")
         }
     }
 

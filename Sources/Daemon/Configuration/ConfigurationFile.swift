@@ -68,7 +68,7 @@ struct ConfigurationFile {
     /// A node as a value of the kind; nil when it has another type or is out of range.
     private static func value(_ node: any TOMLValueConvertible, _ kind: SettingKind) -> SettingValue? {
         switch kind {
-        case .text, .path, .choice: node.string.flatMap { kind.checked(.text($0)) }
+        case .text, .secret, .path, .choice: node.string.flatMap { kind.checked(.text($0)) }
         case .list, .paths:
             node.array.flatMap { array in
                 let texts = array.compactMap { $0.string }

@@ -3,6 +3,8 @@
 /// What a setting's value looks like, and which values make sense.
 public enum SettingKind: Sendable, Equatable {
     case text
+    /// A text that nobody is shown.
+    case secret
     /// A path; made absolute, from the file that names it or from the working directory.
     case path
     case list
@@ -69,14 +71,18 @@ extension Setting {
 }
 
 extension Setting where Value == String {
-    static func text(_ path: String, _ value: String = "", _ summary: String) -> Setting {
+    static func text(_ path: String, _ value: String, _ summary: String) -> Setting {
         Setting(path, .text, .text(value), value, summary, nil, string)
     }
 
     static func path(
-        _ path: String, _ value: String = "", variable: String? = nil, _ summary: String
+        _ path: String, _ value: String, variable: String? = nil, _ summary: String
     ) -> Setting {
         Setting(path, .path, .text(value), value, summary, variable, string)
+    }
+
+    static func secret(_ path: String, _ summary: String) -> Setting {
+        Setting(path, .secret, .text(""), "", summary, nil, string)
     }
 
     static func choice(_ path: String, _ value: String, of choices: [String], _ summary: String) -> Setting {
@@ -89,7 +95,7 @@ extension Setting where Value == String {
 }
 
 extension Setting where Value == [String] {
-    static func list(_ path: String, _ value: [String] = [], _ summary: String) -> Setting {
+    static func list(_ path: String, _ value: [String], _ summary: String) -> Setting {
         Setting(path, .list, .list(value), value, summary, nil, strings)
     }
 

@@ -13,30 +13,6 @@ extension SettingValue: CustomStringConvertible {
         }
     }
 
-    /// As a configuration file has it.
-    var tomlText: String {
-        switch self {
-        case .text(let text): Self.quoted(text)
-        case .list(let list): "[" + list.map(Self.quoted).joined(separator: ", ") + "]"
-        case .bytes(let bytes): bytes < 1024 ? "\(bytes)" : Self.quoted(Self.text(ofBytes: bytes))
-        default: description
-        }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": result += "\\\(scalar)"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-                let digits = String(scalar.value, radix: 16, uppercase: true)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
-    }
-
     private static func text(ofSeconds seconds: Double) -> String {
         seconds == seconds.rounded() && abs(seconds) < 1e15 ? "\(Int64(seconds))" : "\(seconds)"
     }
@@ -84,7 +60,7 @@ extension SettingKind {
     /// What a value must be, for messages and the reference.
     var wanted: String {
         switch self {
-        case .text: "a text"
+        case .text, .secret: "a text"
         case .path: "a path"
         case .list: "a list of texts"
         case .paths: "a list of paths"
@@ -101,7 +77,7 @@ extension SettingKind {
     /// Reads a value as flags and environment variables have it; nil when it is not of this kind.
     func parse(_ text: String) -> SettingValue? {
         switch self {
-        case .text, .path: .text(text)
+        case .text, .secret, .path: .text(text)
         case .list, .paths:
             .list(text.split(separator: ",").map { $0.trimmed }.filter { !$0.isEmpty })
         case .boolean:

@@ -10,7 +10,7 @@ enum Settings {
         "What a restart of the machine may take: sockets, mounts, containers.")
 
     static let plainHTTP = Setting.list(
-        "registries.plain_http",
+        "registries.plain_http", [],
         "Registries that are spoken to without TLS, `HOST` or `HOST:PORT`; loopback addresses always may be.")
     static let certificatesDirectory = Setting.path(
         "registries.certs_dir", "/etc/containerd/certs.d",
@@ -24,36 +24,44 @@ enum Settings {
             + "file system of such an image, so name only those you trust.")
 
     static let proxy = Setting.text(
-        "network.proxy", "Proxy for all transfers, as an address; empty for that of the environment.")
+        "network.proxy", "", "Proxy for all transfers, as an address; empty for that of the environment.")
+    static let authorities = Setting.paths(
+        "network.ca_files",
+        "Certificate authorities of S3 and HTTP servers, beside those of the system; registries have `certs_dir`."
+    )
     static let connectSeconds = Setting.seconds(
         "network.connect_seconds", 10, in: 0.1...300, "How long a connection may take to stand.")
     static let stallSeconds = Setting.seconds(
-        "network.stall_seconds", 20, in: 1...3600, "How long a transfer may go without a byte.")
+        "network.stall_seconds", 10, in: 1...3600, "How long a transfer may go without a byte.")
     static let retries = Setting.integer(
         "network.retries", 4, in: 0...100, "Tries after a first one that failed, with growing pauses.")
     static let connections = Setting.integer(
-        "network.connections", 64, in: 1...1024, "Connections at the same time, in all.")
+        "network.connections", 128, in: 4...4096, "Connections that are kept, in all.")
     static let connectionsPerHost = Setting.integer(
-        "network.connections_per_host", 16, in: 1...256, "Connections at the same time to one host.")
+        "network.connections_per_host", 24, in: 4...256, "Transfers that one host serves at the same time.")
 
     static let waitSeconds = Setting.seconds(
         "fetch.wait_seconds", 60, in: 1...86_400,
         "How long a read of a container waits for blocks that do not come, before it gets EIO.")
     static let fetchMemory = Setting.bytes(
-        "fetch.memory", 64 << 20, in: (4 << 20)...(16 << 30), "Memory for bytes that are on their way.")
+        "fetch.memory", 48 << 20, in: (4 << 20)...(4 << 30),
+        "Memory for bytes that have been received and are not stored yet.")
+    static let decoderThreads = Setting.integer(
+        "fetch.threads", 2, in: 1...64, "Threads that decompress, check and store what was fetched.")
     static let demandRequests = Setting.integer(
-        "fetch.demand_requests", 32, in: 1...256, "Requests in flight for what containers wait for.")
+        "fetch.demand_requests", 64, in: 1...256, "Requests to one source for what containers wait for.")
     static let readAheadRequests = Setting.integer(
         "fetch.read_ahead_requests", 8, in: 0...256,
-        "Requests in flight for what they will probably read next.")
+        "Requests to one source for what they will probably read next.")
     static let backgroundRequests = Setting.integer(
-        "fetch.background_requests", 4, in: 1...256, "Requests in flight for fill.")
+        "fetch.background_requests", 4, in: 1...256, "Requests to one source for fill.")
     static let readAheadBytes = Setting.bytes(
-        "fetch.read_ahead", 4 << 20, in: 0...(256 << 20),
+        "fetch.read_ahead", 8 << 20, in: 0...(256 << 20),
         "How far reading ahead may go when a container reads on and on; 0 for not at all.")
     static let eagerBytes = Setting.bytes(
-        "fetch.eager_bytes", 32 << 20, in: 0...(1 << 40),
-        "Bytes read by demand after which the whole image is fetched; 0 for never.")
+        "fetch.eager_bytes", 8 << 20, in: 0...(1 << 40),
+        "An image of which containers had to wait for more than this, and still do, is fetched whole; 0 for never."
+    )
 
     static let fillPolicy = Setting.choice(
         "fill.policy", "idle", of: ["never", "idle", "now"],
@@ -65,13 +73,15 @@ enum Settings {
         "With the policy idle: seconds without a read that had to wait.")
 
     static let s3Endpoint = Setting.text(
-        "s3.endpoint", "Address of the S3 server; empty for that of AWS in the region.")
-    static let s3Region = Setting.text("s3.region", "us-east-1", "Region that requests are signed for.")
-    static let s3CredentialsFile = Setting.path(
-        "s3.credentials_file",
-        "File with access keys as AWS tools keep them; empty for AWS_ACCESS_KEY_ID and its companions in the "
-            + "daemon's environment, then `~/.aws/credentials`.")
-    static let s3Profile = Setting.text("s3.profile", "default", "Which profile of that file.")
+        "s3.endpoint", "", "Address of the S3 server, for references that name none; empty for that of AWS.")
+    static let s3Region = Setting.text(
+        "s3.region", "", "Region that requests are signed for, for references that name none.")
+    static let s3AccessKey = Setting.text(
+        "s3.access_key", "",
+        "Access key; empty for what the AWS tools would use: AWS_ACCESS_KEY_ID and its companions in the daemon's "
+            + "environment, then `~/.aws/credentials`.")
+    static let s3SecretKey = Setting.secret("s3.secret_key", "The secret of that key.")
+    static let s3SessionToken = Setting.secret("s3.session_token", "Token of temporary credentials.")
 
     static let logLevel = Setting.choice(
         "log.level", "info", of: ["trace", "debug", "info", "notice", "warning", "error", "critical"],
@@ -89,12 +99,13 @@ enum Settings {
     static let all: [SettingKey] = [
         storageRoot.key, storageRun.key,
         plainHTTP.key, certificatesDirectory.key, credentialFiles.key, blockImages.key,
-        proxy.key, connectSeconds.key, stallSeconds.key, retries.key, connections.key,
+        proxy.key, authorities.key, connectSeconds.key, stallSeconds.key, retries.key, connections.key,
         connectionsPerHost.key,
-        waitSeconds.key, fetchMemory.key, demandRequests.key, readAheadRequests.key, backgroundRequests.key,
+        waitSeconds.key, fetchMemory.key, decoderThreads.key, demandRequests.key, readAheadRequests.key,
+        backgroundRequests.key,
         readAheadBytes.key, eagerBytes.key,
         fillPolicy.key, fillRate.key, fillIdleSeconds.key,
-        s3Endpoint.key, s3Region.key, s3CredentialsFile.key, s3Profile.key,
+        s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         logLevel.key,
         runPull.key, recordSeconds.key,
     ]

@@ -12,6 +12,7 @@ import Volumes
 final class ContainerManager: Sendable {
     private let mounts: MountManager
     private let places: Places
+    private let recordings: Recordings
     private let containers = Lock([String: Container]())
 
     struct Container: Sendable {
@@ -21,8 +22,9 @@ final class ContainerManager: Sendable {
         let client: ProcessIdentity
     }
 
-    init(mounts: MountManager) {
+    init(mounts: MountManager, recordings: Recordings) {
         self.mounts = mounts
+        self.recordings = recordings
         self.places = mounts.places
     }
 
@@ -33,11 +35,17 @@ final class ContainerManager: Sendable {
     /// Clones or shares the image, mounts it and writes the bundle.
     ///
     /// Nothing is left when a step fails.
-    func create(_ request: ContainerRequest) throws(Failure) -> ContainerInfo {
-        var clock = StepClock()
+    /// - Parameters:
+    ///   - name: of the image.
+    ///   - child: one that has not been asked for anything.
+    ///   - steps: what has been timed so far.
+    func create(
+        _ request: ContainerRequest, of name: String, _ child: Child, _ steps: StepClock
+    ) throws(Failure) -> ContainerInfo {
+        var clock = steps
         let options = try Self.options(request)
         let image: ImageRecord
-        do throws(VolumeError) { image = try mounts.store.image(named: request.image) } catch {
+        do throws(VolumeError) { image = try mounts.store.image(named: name) } catch {
             throw Failure(error)
         }
         let id = request.name ?? Self.freshID()
@@ -49,8 +57,12 @@ final class ContainerManager: Sendable {
             let bundle = "\(places.containers)/\(id)"
             let root = try makeRoot(request, image, id, &clock)
             do throws(Failure) {
-                return try finish(request, image, id, bundle, root, options, &clock)
+                if root.volume != nil {
+                    try recordings.begin(id, image: image.name, isAskedFor: request.record)
+                }
+                return try finish(request, image, id, bundle, root, options, child, &clock)
             } catch {
+                recordings.drop(id)
                 root.undo()
                 try? Directories.removeTree(bundle)
                 throw error
@@ -73,6 +85,7 @@ final class ContainerManager: Sendable {
                 try Child.run(.unmount([job]))
             }
             containers.withLock { $0[id] = nil }
+            recordings.end(id)
             try mounts.drop(container.mount, remove: container.remove && container.mount.kind == "volume")
             do throws(SystemError) { try Directories.removeTree(container.info.bundle) } catch {
                 throw Failure(error)
@@ -104,12 +117,12 @@ final class ContainerManager: Sendable {
 
     private func finish(
         _ request: ContainerRequest, _ image: ImageRecord, _ id: String, _ bundle: String, _ root: Root,
-        _ options: BundleOptions, _ clock: inout StepClock
+        _ options: BundleOptions, _ child: Child, _ clock: inout StepClock
     ) throws(Failure) -> ContainerInfo {
         let job = BundleJob(
             directory: bundle, root: root.directory, identifier: id,
             configuration: String(decoding: image.configuration, as: UTF8.self), options: options)
-        let answer = try Child.run(.prepare(mount: root.job, bundle: job))
+        let answer = try child.run(.prepare(mount: root.job, bundle: job))
         clock.step("child")
         let info = ContainerInfo(
             id: id, image: image.name, bundle: bundle, rootDirectory: root.directory, volume: root.volume,

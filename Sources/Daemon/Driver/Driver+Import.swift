@@ -48,6 +48,10 @@ extension Driver {
         let record = try store.addImage(
             name: name, map: flattened.map, configuration: flattened.configurationBytes,
             source: "\(source)", session: session)
-        operation.succeed(Self.info(record), newBytes: new, sharedBytes: shared)
+        operation.succeed { info in
+            info.image = Self.info(record)
+            info.newBytes = new
+            info.sharedBytes = shared
+        }
     }
 }

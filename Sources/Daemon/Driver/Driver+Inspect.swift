@@ -20,12 +20,20 @@ extension Driver {
     private func inspect(_ record: ImageRecord) throws -> Inspection {
         let usage = store.usage().images.first { $0.name == record.name }
         let chunks = try store.blockFile(image: record.name).map?.chunks.count
-        return Inspection(
+        var inspection = Inspection(
             kind: "image", name: record.name, digest: record.digest.map { "\($0)" },
             parentDigest: record.parentDigest.map { "\($0)" }, created: Timestamp.text(record.created),
             sizeBytes: record.sizeBytes, dataBytes: record.dataBytes, uniqueBytes: usage?.uniqueBytes,
             sharedBytes: usage?.sharedBytes, chunkCount: chunks.map { UInt64($0) }, dirtyBytes: nil,
             source: record.source, configuration: Self.configuration(record.configuration, record.name))
+        inspection.localBytes = record.localBytes
+        guard record.isSealed else { return inspection }
+        let (table, sources) = try store.places(ofImage: record.name)
+        inspection.sources = sources
+        inspection.packs = table.packs.count
+        inspection.packedBytes = table.packedBytes
+        inspection.profile = try store.profile(ofImage: record.name).map { Recordings.info($0, record) }
+        return inspection
     }
 
     private func inspect(_ record: VolumeRecord) throws -> Inspection {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import ChunkStore
 import Glibc
 import Volumes
 
@@ -13,15 +14,26 @@ final class Driver: Sendable {
     let store: VolumeStore
     let mounts: MountManager
     let containers: ContainerManager
+    let network: Network
+    let fills: FillManager
+    let recordings: Recordings
     let operations = OperationTable()
+    /// Held around the pull of an image, by its name.
+    let pulls = KeyLocks()
     private let started = MonotonicTime.now
 
-    init(configuration: Configuration, store: VolumeStore) {
+    init(configuration: Configuration, store: VolumeStore, network: Network) {
         self.configuration = configuration
         places = configuration.places
         self.store = store
+        self.network = network
+        fills = FillManager(
+            store: store, engine: network.engine,
+            policy: FillPolicy(rawValue: configuration[Settings.fillPolicy]) ?? .idle,
+            idleSeconds: configuration[Settings.fillIdleSeconds])
+        recordings = Recordings(store: store, seconds: configuration[Settings.recordSeconds])
         mounts = MountManager(places: places, store: store)
-        containers = ContainerManager(mounts: mounts)
+        containers = ContainerManager(mounts: mounts, recordings: recordings)
     }
 
     func status() -> StatusInfo {
@@ -30,7 +42,8 @@ final class Driver: Sendable {
             version: Version.program, process: getpid(), root: places.root, run: places.run,
             uptimeSeconds: MonotonicTime.now.seconds(since: started), images: store.images().count,
             volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
-            operations: operations.running(), residentBytes: Self.residentBytes())
+            operations: operations.running(), residentBytes: Self.residentBytes(),
+            fetching: FetchInfo(network.engine.status()), fills: fills.list())
     }
 
     func images() -> [ImageInfo] { store.images().map(Self.info) }
@@ -57,6 +70,8 @@ final class Driver: Sendable {
                 user.container.map { "the root of container '\($0)'" } ?? "mounted at \(user.directory)"
             throw Failure(.inUse, "\(user.kind) '\(name)': in use as \(place); end that first")
         }
+        let image = try? store.image(named: name)
+        if let image { fills.forget(image) }
         do throws(VolumeError) { try store.remove(name) } catch { throw Failure(error) }
     }
 
@@ -83,13 +98,14 @@ final class Driver: Sendable {
     func tidy() {
         containers.releaseAbandoned()
         mounts.releaseLingering()
+        recordings.tidy()
     }
 
     static func info(_ record: ImageRecord) -> ImageInfo {
         ImageInfo(
             name: record.name, digest: record.digest.map { "\($0)" }, created: Timestamp.text(record.created),
-            sizeBytes: record.sizeBytes, dataBytes: record.dataBytes, source: record.source,
-            broken: record.brokenReason)
+            sizeBytes: record.sizeBytes, dataBytes: record.dataBytes, localBytes: record.localBytes,
+            source: record.source, broken: record.brokenReason)
     }
 
     static func info(_ record: VolumeRecord) -> VolumeInfo {

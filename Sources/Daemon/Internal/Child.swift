@@ -22,20 +22,34 @@ final class Child {
     /// A flush at unmount is the longest of them.
     static let limitSeconds = 120.0
 
-    /// Does a request from start to end.
+    /// Does a request from start to end in a child of its own.
     @discardableResult
     static func run(_ request: InternalRequest) throws(Failure) -> InternalAnswer {
-        let child = try Child(request)
-        child.closeInput()
-        return try child.finish()
+        try Child().run(request)
     }
 
-    init(_ request: InternalRequest) throws(Failure) {
-        let line = try JSON.encode(request) + [UInt8(ascii: "\n")]
+    /// Starts a child that waits for its request: the start takes longer than most requests.
+    init() throws(Failure) {
         let spawned: Spawned
         do throws(SystemError) { spawned = try Self.spawn() } catch { throw Failure(error) }
         (process, input, output) = (spawned.process, spawned.input, spawned.output)
-        Self.write(line, to: input)
+    }
+
+    /// Starts a child with its request.
+    convenience init(_ request: InternalRequest) throws(Failure) {
+        try self.init()
+        try send(request)
+    }
+
+    /// Does a request from its start to its end; a child does one.
+    func run(_ request: InternalRequest) throws(Failure) -> InternalAnswer {
+        try send(request)
+        closeInput()
+        return try finish()
+    }
+
+    private func send(_ request: InternalRequest) throws(Failure) {
+        Self.write(try JSON.encode(request) + [UInt8(ascii: "\n")], to: input)
     }
 
     deinit {

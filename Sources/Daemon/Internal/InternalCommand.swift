@@ -83,6 +83,7 @@ public enum InternalCommand {
             directory: job.directory, root: job.root, identifier: job.identifier,
             configuration: configuration,
             options: job.options)
+        try bundle.checkCommand()
         try bundle.write()
     }
 

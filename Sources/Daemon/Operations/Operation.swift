@@ -70,12 +70,11 @@ final class Operation: Sendable {
         }
     }
 
-    func succeed(_ image: ImageInfo, newBytes: UInt64, sharedBytes: UInt64) {
+    /// Ends it well, with results that the change enters.
+    func succeed(_ change: (inout OperationInfo) -> Void) {
         end { info in
             info.state = .succeeded
-            info.image = image
-            info.newBytes = newBytes
-            info.sharedBytes = sharedBytes
+            change(&info)
         }
     }
 

@@ -6,7 +6,7 @@ import Base
 final class OperationTable: Sendable {
     private let operations = Lock([String: Operation]())
 
-    /// Operations that may run at the same time; each is a thread and an import's buffers.
+    /// Operations that may run at the same time; each is a thread and the buffers of an import or a pull.
     static let limit = 16
 
     /// Runs the body on a thread of its own.
@@ -17,7 +17,7 @@ final class OperationTable: Sendable {
         try operations.withLock { (all) throws(Failure) in
             all = all.filter { !$0.value.isForgotten }
             if all.values.count(where: { $0.info.state == .running }) >= Self.limit {
-                throw Failure(.inUse, "\(Self.limit) imports are running already; wait until one ends")
+                throw Failure(.inUse, "\(Self.limit) operations are running already; wait until one ends")
             }
             all[operation.id] = operation
         }

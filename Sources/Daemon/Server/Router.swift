@@ -25,6 +25,7 @@ struct Router: Sendable {
         case ("DELETE", "names", 2):
             try driver.remove(call.path[1])
             return try .value(Done())
+        case ("GET", "fills", 1): return try .value(driver.fills.list())
         case ("POST", _, 1): return try create(call)
         case ("GET", "operations", 2):
             let milliseconds = call.query["wait_ms"].flatMap { Int($0) } ?? 0
@@ -48,7 +49,12 @@ struct Router: Sendable {
         case "clones": try .value(driver.clone(call.decode(CloneRequest.self)))
         case "snapshots": try .value(driver.snapshot(call.decode(SnapshotRequest.self)))
         case "mounts": try .value(driver.mounts.mount(call.decode(MountRequest.self)))
-        case "containers": try .value(driver.containers.create(call.decode(ContainerRequest.self)))
+        case "containers": try .value(driver.createContainer(call.decode(ContainerRequest.self)))
+        case "pushes": try .value(driver.startPush(call.decode(PushRequest.self)))
+        case "pulls": try .value(driver.startPull(call.decode(PullRequest.self)))
+        case "fills": try .value(driver.fills.change(call.decode(FillRequest.self)))
+        case "profiles":
+            try .value(driver.recordings.finish(call.decode(ProfileRequest.self).container))
         default: throw noRoute(call)
         }
     }

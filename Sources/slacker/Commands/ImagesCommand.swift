@@ -15,14 +15,21 @@ struct ImagesCommand: ParsableCommand {
         let images = try global.connect().call("GET", "images", as: [ImageInfo].self)
         if json { return try Output.json(images) }
         Output.table(
-            ["NAME", "DIGEST", "CREATED", "SIZE", "DATA"],
+            ["NAME", "DIGEST", "CREATED", "SIZE", "DATA", "LOCAL"],
             images.map { image in
                 [
                     image.name, image.broken.map { "damaged: \($0)" } ?? Self.short(image.digest),
                     image.created,
                     Size.text(image.sizeBytes), image.dataBytes.map(Size.text) ?? "-",
+                    Self.local(image),
                 ]
             })
+    }
+
+    /// How much of the data can be read without fetching.
+    private static func local(_ image: ImageInfo) -> String {
+        guard let data = image.dataBytes, let local = image.localBytes else { return "-" }
+        return Share.text(local, of: data)
     }
 
     /// Enough of a digest to tell images apart.

@@ -51,9 +51,11 @@ struct InspectCommand: ParsableCommand {
             ("parent", inspection.parentDigest),
             ("created", inspection.created), ("source", inspection.source.isEmpty ? nil : inspection.source),
             ("size", Size.text(inspection.sizeBytes)), ("data", inspection.dataBytes.map(Size.text)),
+            ("local", Self.local(inspection)),
             ("unique", inspection.uniqueBytes.map(Size.text)),
             ("shared", inspection.sharedBytes.map(Size.text)),
             ("chunks", inspection.chunkCount.map { "\($0)" }),
+            ("packs", Self.packs(inspection)), ("boot profile", Self.profile(inspection.profile)),
             ("changed", inspection.dirtyBytes.map(Size.text)),
             ("platform", configuration.platform), ("entrypoint", Self.words(configuration.entrypoint)),
             ("command", Self.words(configuration.command)),
@@ -67,7 +69,24 @@ struct InspectCommand: ParsableCommand {
         for label in configuration.labels.sorted(by: { $0.key < $1.key }) {
             Output.print("label: \(Printable.text("\(label.key)=\(label.value)"))")
         }
+        for source in inspection.sources ?? [] { Output.print("fetched from: \(Printable.text(source))") }
         for layer in configuration.layers { Output.print("layer: \(layer)") }
+    }
+
+    private static func local(_ inspection: Inspection) -> String? {
+        guard let data = inspection.dataBytes, let local = inspection.localBytes else { return nil }
+        return "\(Size.text(local)), \(Share.text(local, of: data))"
+    }
+
+    private static func packs(_ inspection: Inspection) -> String? {
+        guard let packs = inspection.packs, packs > 0 else { return nil }
+        return "\(packs), of which \(Size.text(inspection.packedBytes ?? 0)) are used"
+    }
+
+    private static func profile(_ profile: ProfileInfo?) -> String? {
+        profile.map {
+            "\(Size.text($0.touchedBytes)) in \($0.touches) runs, \(Share.text($0.touchedBytes, of: $0.dataBytes))"
+        }
     }
 
     /// Arguments in quotes where a shell would need them.

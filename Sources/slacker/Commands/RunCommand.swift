@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Base
 import Daemon
 import Glibc
 import Mounts
@@ -10,19 +9,14 @@ struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run a command in a new container.",
         discussion: """
-            The container's root is a clone of IMAGE, a volume with the container's name. All after IMAGE is \
-            the command, untouched. The exit status is the container's; 127 and 126 mean that its command \
-            was not found or could not be run.
+            The container's root is a clone of IMAGE, a volume with the container's name. IMAGE is the name of an \
+            image here, or HOST/REPOSITORY:TAG and what else 'slacker pull' takes: then it is pulled first, which \
+            for a block image takes a moment. All after IMAGE is the command, untouched. The exit status is the \
+            container's; 127 and 126 mean that its command was not found or could not be run.
             """)
 
     @OptionGroup var global: GlobalOptions
-
-    @Option(
-        name: [.customShort("v"), .long], help: "SOURCE:TARGET[:ro], a file or directory of this machine.")
-    var volume: [String] = []
-
-    @Option(name: [.customShort("e"), .long], help: "NAME=VALUE, or NAME for the value it has here.")
-    var env: [String] = []
+    @OptionGroup var container: ContainerOptions
 
     @Flag(name: [.customShort("i"), .long], help: "Pass standard input on.")
     var interactive = false
@@ -39,20 +33,8 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Mount the image itself, shared and read-only, in place of a clone.")
     var readOnly = false
 
-    @Option(help: "host: this machine's network; none: a loopback interface only.")
-    var network = Network.host
-
     @Option(help: "Size of the root file system, such as 10G. (default: the image's)")
     var size: SizeArgument?
-
-    @Option(name: [.customShort("u"), .long], help: "USER[:GROUP], names or numbers.")
-    var user: String?
-
-    @Option(name: [.customShort("w"), .customLong("workdir")], help: "Working directory.")
-    var workingDirectory: String?
-
-    @Option(help: "Replaces the image's entrypoint; '' removes it.")
-    var entrypoint: String?
 
     @Flag(help: .hidden)
     var timings = false
@@ -63,16 +45,7 @@ struct RunCommand: ParsableCommand {
     @Argument(parsing: .captureForPassthrough, help: "The command. (default: the image's)")
     var command: [String] = []
 
-    enum Network: String, ExpressibleByArgument, CaseIterable {
-        case host, none
-    }
-
     func validate() throws {
-        for entry in volume {
-            do { _ = try BundleOptions.HostMount(parsing: Self.absoluteSource(entry)) } catch {
-                throw ValidationError("\(error)")
-            }
-        }
         if readOnly, size != nil {
             throw ValidationError("--size: a --read-only container has no volume of its own")
         }
@@ -82,21 +55,31 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         let clock = Stopwatch(isShown: timings)
         try Requirements.check()
-        let runtime: Runtime
-        do throws(MountsError) {
-            runtime = try Runtime.find(runDirectory: global.places.run, searchPath: Self.searchPath())
-        } catch {
-            throw Failure(.unavailable, "\(error)")
+        let configuration = try global.configuration()
+        let runtime = try RuntimeSearch.find(configuration.places)
+        let client = try global.connect(configuration)
+        clock.lap("client")
+        let info: ContainerInfo
+        do { info = try ContainerOptions.make(request(), client) } catch let failure as Failure {
+            // As shells have it.
+            switch failure.code {
+            case .commandNotFound: throw Self.end(failure, 127)
+            case .commandNotExecutable: throw Self.end(failure, 126)
+            default: throw failure
+            }
         }
-        let client = try global.connect()
-        let container = try client.call("POST", "containers", request(), as: ContainerInfo.self)
         clock.lap("daemon")
-        for timing in container.timings { clock.report("  " + timing.step, timing.milliseconds) }
-        let status = run(runtime, container)
+        for timing in info.timings { clock.report("  " + timing.step, timing.milliseconds) }
+        let status = run(runtime, info)
         clock.lap("runtime")
-        _ = try client.call("DELETE", "containers/\(container.id)", as: Done.self)
+        _ = try client.call("DELETE", "containers/\(info.id)", as: Done.self)
         clock.lap("release")
         throw ExitStatus(code: try status.get())
+    }
+
+    private static func end(_ failure: Failure, _ status: Int32) -> ExitStatus {
+        Output.error(failure.message)
+        return ExitStatus(code: status)
     }
 
     /// From here on the container is ours: whatever happens, it is given back before an error is told.
@@ -106,37 +89,12 @@ struct RunCommand: ParsableCommand {
     }
 
     private func request() -> ContainerRequest {
-        var request = ContainerRequest(image: image, clientProcess: getpid())
+        var request = container.request(image, command)
         request.name = name
-        request.command = command
-        request.entrypoint = entrypoint
-        request.environment = env.compactMap(Self.environmentEntry)
-        request.user = user
-        request.workingDirectory = workingDirectory
-        request.volumes = volume.map(Self.absoluteSource)
         request.terminal = tty
         request.readOnly = readOnly
-        request.network = network.rawValue
         request.sizeBytes = size?.bytes
         request.remove = remove
         return request
-    }
-
-    /// `-e NAME` takes the variable of this process over, and nothing when it is not set.
-    private static func environmentEntry(_ text: String) -> String? {
-        if text.contains("=") { return text }
-        return getenv(text).map { "\(text)=\(String(cString: $0))" }
-    }
-
-    /// Sources may be relative to here; the daemon's working directory is another one.
-    private static func absoluteSource(_ text: String) -> String {
-        guard text.hasPrefix("./") || text.hasPrefix("../") || text == "." || text.hasPrefix(".:") else {
-            return text
-        }
-        return Paths.absolute(text)
-    }
-
-    private static func searchPath() -> String? {
-        getenv("PATH").map { String(cString: $0) }
     }
 }

@@ -20,7 +20,7 @@ struct StatusCommand: ParsableCommand {
             ("run", status.run),
             ("up", "\(Int(status.uptimeSeconds)) s"), ("memory", Size.text(status.residentBytes)),
             ("images", "\(status.images)"), ("volumes", "\(status.volumes)"),
-            ("imports", "\(status.operations.count) running"),
+            ("operations", "\(status.operations.count) running"),
         ])
         if !status.mounts.isEmpty {
             Output.print("")
@@ -34,5 +34,55 @@ struct StatusCommand: ParsableCommand {
                 ["CONTAINER", "IMAGE", "VOLUME"],
                 status.containers.map { [$0.id, $0.image, $0.volume ?? "-"] })
         }
+        show(status.fetching)
+        if !status.fills.isEmpty {
+            Output.print("")
+            Output.table(
+                ["FILL", "STATE", "LOCAL"],
+                status.fills.map {
+                    [$0.image, $0.state.rawValue, Share.text($0.localBytes, of: $0.dataBytes)]
+                })
+        }
+    }
+
+    private func show(_ fetching: FetchInfo) {
+        if fetching.classes.contains(where: { $0.fetchedBytes > 0 || $0.requests > 0 || $0.waiting > 0 }) {
+            Output.print("")
+            Output.table(
+                ["FETCHING", "REQUESTS", "QUEUED", "WAITING", "FETCHED"],
+                fetching.classes.map {
+                    [
+                        $0.name, "\($0.requests)", "\($0.queuedChunks)", "\($0.waiting)",
+                        Size.text($0.fetchedBytes),
+                    ]
+                })
+        }
+        if !fetching.sources.isEmpty {
+            Output.print("")
+            Output.table(
+                ["SOURCE", "STATE", "LATENCY", "SPEED", "FETCHED", "FAILURES", "LAST ERROR"],
+                fetching.sources.map(Self.row))
+        }
+        if !fetching.stalled.isEmpty {
+            Output.print("")
+            Output.table(
+                ["STALLED CHUNK", "FOR", "BECAUSE"],
+                fetching.stalled.map {
+                    [
+                        ImagesCommand.short($0.chunk), Seconds.text($0.waitingSeconds),
+                        Printable.text($0.reasons.joined(separator: "; ")),
+                    ]
+                })
+        }
+    }
+
+    private static func row(_ source: FetchInfo.Source) -> [String] {
+        [
+            source.name, source.isDown ? "down" : "up",
+            source.latencyMs.map { Seconds.text($0 / 1000) } ?? "-",
+            source.bytesPerSecond.map { Size.text(UInt64($0)) + "/s" } ?? "-",
+            Size.text(source.fetchedBytes), "\(source.failures)",
+            source.lastError.map(Printable.text) ?? "-",
+        ]
     }
 }

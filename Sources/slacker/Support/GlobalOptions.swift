@@ -68,9 +68,9 @@ struct GlobalOptions: ParsableArguments {
     private static func environment() -> [String] {
         var entries: [String] = []
         var next = Glibc.environ
-        while let entry = next?.pointee {
+        while let entry = next.pointee {
             entries.append(String(cString: entry))
-            next = next?.advanced(by: 1)
+            next = next.advanced(by: 1)
         }
         return entries
     }

@@ -13,9 +13,15 @@ struct ProgressBar {
     private static let barColumns = 24
 
     mutating func show(_ operation: OperationInfo) {
-        guard isShown, operation.state == .running else { return }
+        guard operation.state == .running else { return }
+        show(phase: operation.phase, doneBytes: operation.doneBytes, totalBytes: operation.totalBytes)
+    }
+
+    mutating func show(phase: String, doneBytes: UInt64, totalBytes: UInt64) {
+        guard isShown else { return }
         let line = Self.line(
-            operation, seconds: MonotonicTime.now.seconds(since: started), columns: Self.columns())
+            phase, doneBytes, totalBytes, seconds: MonotonicTime.now.seconds(since: started),
+            columns: Self.columns())
         let padding = String(repeating: " ", count: max(0, lastLength - line.count))
         Output.write("\r" + line + padding, to: 2)
         lastLength = line.count
@@ -28,23 +34,25 @@ struct ProgressBar {
     }
 
     /// Bar, bytes, rate, time left and phase, cut to the width of the terminal.
-    static func line(_ operation: OperationInfo, seconds: Double, columns: Int) -> String {
+    static func line(
+        _ phase: String, _ doneBytes: UInt64, _ totalBytes: UInt64, seconds: Double, columns: Int
+    ) -> String {
         var parts: [String] = []
-        if operation.totalBytes > 0 {
-            let share = min(1, Double(operation.doneBytes) / Double(operation.totalBytes))
+        if totalBytes > 0 {
+            let share = min(1, Double(doneBytes) / Double(totalBytes))
             let filled = Int(share * Double(barColumns))
             let bar =
                 String(repeating: "=", count: filled) + String(repeating: " ", count: barColumns - filled)
             parts.append("[\(bar)] \(Int(share * 100))%")
-            parts.append("\(Size.text(operation.doneBytes)) of \(Size.text(operation.totalBytes))")
-            if seconds >= 0.5, operation.doneBytes > 0 {
-                let rate = Double(operation.doneBytes) / seconds
+            parts.append("\(Size.text(doneBytes)) of \(Size.text(totalBytes))")
+            if seconds >= 0.5, doneBytes > 0 {
+                let rate = Double(doneBytes) / seconds
                 parts.append("\(Size.text(UInt64(rate)))/s")
-                let leftBytes = operation.totalBytes - min(operation.doneBytes, operation.totalBytes)
+                let leftBytes = totalBytes - min(doneBytes, totalBytes)
                 parts.append("\(duration(Double(leftBytes) / rate)) left")
             }
         }
-        parts.append(operation.phase)
+        parts.append(phase)
         return String(parts.joined(separator: "  ").prefix(max(1, columns - 1)))
     }
 

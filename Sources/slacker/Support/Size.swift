@@ -30,3 +30,20 @@ struct SizeArgument: ExpressibleByArgument {
         self.bytes = bytes
     }
 }
+
+/// Durations as people read them.
+enum Seconds {
+    static func text(_ seconds: Double) -> String {
+        if seconds < 1 { return "\(Int((seconds * 1000).rounded())) ms" }
+        let tenths = Int((seconds * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10) s"
+    }
+}
+
+/// Shares in whole percents: 100 only when nothing is missing.
+enum Share {
+    static func text(_ part: UInt64, of whole: UInt64) -> String {
+        if part >= whole { return "100%" }
+        return "\(Int(Double(part) / Double(whole) * 100))%"
+    }
+}

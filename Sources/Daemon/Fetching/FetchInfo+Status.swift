@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import ChunkStore
+
+extension FetchInfo {
+    /// The engine's own account, in the words of the API.
+    init(_ status: FetchStatus) {
+        classes = status.classes.map {
+            Class(
+                name: Self.name($0.class), requests: $0.requests, queuedChunks: $0.queuedChunks,
+                inFlightBytes: $0.inFlightBytes, fetchedBytes: $0.fetchedBytes, waiting: $0.waiting)
+        }
+        sources = status.sources.map {
+            Source(
+                name: $0.name, isDown: $0.isDown, latencyMs: $0.latencySeconds.map { $0 * 1000 },
+                bytesPerSecond: $0.bytesPerSecond, requests: $0.requests, fetchedBytes: $0.fetchedBytes,
+                failures: $0.failures, damagedChunks: $0.damagedChunks, lastError: $0.lastError)
+        }
+        stalled = status.stalled.map {
+            Stalled(
+                chunk: "\($0.chunk)", pack: "\($0.pack)", waitingSeconds: $0.waitingSeconds,
+                reasons: $0.attempts.map { "\($0.source): \($0.failure)" })
+        }
+        bufferedBytes = status.bufferedBytes
+    }
+
+    private static func name(_ class: FetchClass) -> String {
+        switch `class` {
+        case .demand: "demand"
+        case .readAhead: "read-ahead"
+        case .boot: "boot"
+        case .background: "fill"
+        }
+    }
+}
