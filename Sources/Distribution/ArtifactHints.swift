@@ -9,7 +9,7 @@ import Glibc
 /// flushed, and what cannot be read in it is passed over.
 final class ArtifactHints: Sendable {
     /// Lines that are kept, the newest ones.
-    private static let limit = 4096
+    private static let limit = 512
     /// Writers of one process follow each other, whichever directory they write to.
     private static let writers = Lock(())
 

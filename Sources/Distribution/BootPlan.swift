@@ -21,6 +21,14 @@ struct BootPlan: Sendable {
         cuts = [:]
     }
 
+    /// In the order of a boot pack that the image has elsewhere already: what it holds was cut when it was made.
+    init(_ map: BlockMap, places: PlaceTable) {
+        precondition(places.count == map.chunks.count, "the table is one of the map")
+        self.map = map
+        order = places.bootOrder.map { map.chunks[$0] }
+        cuts = [:]
+    }
+
     /// Cuts what was touched out of the chunks of a map; those of which only a part was touched are read.
     init(
         _ map: BlockMap, touched profile: BootProfile, reading: ChunkReading

@@ -190,7 +190,6 @@ struct PullJob: Sendable {
                     configuration: configuration, source: "\(exact)", session: nil,
                     replacing: options.replacesExisting)
             }
-            try keepProfile(image)
         } catch {
             clients.engine?.forget(resident)
             throw .volumes(error)
@@ -215,18 +214,6 @@ struct PullJob: Sendable {
         } catch {
             throw .chunks(error)
         }
-    }
-
-    /// What the boot pack holds is what containers touch: a push of a derived image goes by it.
-    private func keepProfile(_ image: AssembledImage) throws(VolumeError) {
-        let order = image.places.bootOrder
-        if order.isEmpty { return }
-        if try clients.store.profile(ofImage: name) != nil { return }
-        let touches = order.map { index in
-            let chunk = image.map.chunks[index]
-            return BootProfile.Touch(chunk: chunk.digest, first: 0, count: chunk.blockCount)
-        }
-        try clients.store.setProfile(BootProfile(touches), ofImage: name)
     }
 
     private func exactReference(_ digest: Digest) -> RemoteReference {

@@ -97,7 +97,10 @@ struct PushJob {
     }
 
     private func plan(_ local: Local) throws(DistributionError) -> BootPlan {
-        guard let profile = local.profile else { return BootPlan(local.map) }
+        guard options.makesBootPack else { return BootPlan(local.map) }
+        guard let profile = local.profile else {
+            return BootPlan(local.map, places: store.chunks.places(for: local.map))
+        }
         return try BootPlan(local.map, touched: profile, reading: reading(local))
     }
 

@@ -71,6 +71,11 @@ struct BootPackTests {
         let pulled = try third.pull(
             registry.host + "/app:2", as: "next", PullOptions(policy: .everyone))
         #expect(pulled.bootBytes > 0)
+        // To another registry the order goes along, though nobody recorded it here.
+        let other = try RegistryServer()
+        try third.push("next", other.host + "/app:1")
+        let fourth = try Machine()
+        #expect(try fourth.pull(other.host + "/app:1", as: "next").bootBytes > 0)
         try third.waitForBoot("next", bytes: 19 * 4096)
         #expect(try third.presentBytes("next") >= 19 * 4096)
         expectEqual(try third.content("next"), content)
