@@ -2,13 +2,40 @@
 
 /// Decides which transfers run: so many for each host, the most urgent first.
 struct Admission {
+    /// First come, first served, however long it grows.
+    private struct Line {
+        private var exchanges: [Exchange] = []
+        private var first = 0
+
+        var isEmpty: Bool { first == exchanges.count }
+
+        mutating func append(_ exchange: Exchange) { exchanges.append(exchange) }
+
+        mutating func removeFirst() -> Exchange {
+            defer {
+                first += 1
+                if first * 2 > exchanges.count {
+                    exchanges.removeFirst(first)
+                    first = 0
+                }
+            }
+            return exchanges[first]
+        }
+
+        mutating func remove(_ exchange: Exchange) {
+            exchanges.removeFirst(first)
+            first = 0
+            exchanges.removeAll { $0 === exchange }
+        }
+    }
+
     private struct Host {
         var active = 0
         /// Of those the ones that nobody waits for at this moment.
         var unhurried = 0
         var multiplexes = false
         /// Indexed by `TransferGroup.rawValue`.
-        var waiting = [[Exchange]](repeating: [], count: TransferGroup.all.count)
+        var waiting = [Line](repeating: Line(), count: TransferGroup.all.count)
 
         func hasRoom(for group: TransferGroup, _ maximum: Int) -> Bool {
             // Streams on a shared connection cost the server next to nothing.
@@ -37,13 +64,16 @@ struct Admission {
     mutating func next() -> Exchange? {
         if waitingCount == 0 { return nil }
         for group in TransferGroup.all {
-            let index = Int(group.rawValue)
-            for (key, host) in hosts where !host.waiting[index].isEmpty {
-                guard host.hasRoom(for: group, maximumPerHost) else { continue }
-                return admit(key, index, group)
-            }
+            // Nothing may refer to the hosts when one of them is changed, or all lines would be copied.
+            if let key = hostWithRoom(for: group) { return admit(key, Int(group.rawValue), group) }
         }
         return nil
+    }
+
+    private func hostWithRoom(for group: TransferGroup) -> String? {
+        hosts.first { _, host in
+            !host.waiting[Int(group.rawValue)].isEmpty && host.hasRoom(for: group, maximumPerHost)
+        }?.key
     }
 
     private mutating func admit(_ key: String, _ index: Int, _ group: TransferGroup) -> Exchange? {
@@ -62,7 +92,7 @@ struct Admission {
             hosts[key]?.active -= 1
             if !exchange.options.group.isUrgent { hosts[key]?.unhurried -= 1 }
         } else {
-            hosts[key]?.waiting[Int(exchange.options.group.rawValue)].removeAll { $0 === exchange }
+            hosts[key]?.waiting[Int(exchange.options.group.rawValue)].remove(exchange)
             waitingCount -= 1
         }
         if hosts[key]?.isEmpty == true { hosts[key] = nil }

@@ -28,16 +28,16 @@ struct Throttle {
 
     /// False puts the transfer in line.
     mutating func mayMove(_ exchange: Exchange, _ now: MonotonicTime) -> Bool {
-        guard var cap = caps[exchange.options.group] else { return true }
-        cap.fill(now)
-        let may = cap.tokens > 0
-        if !may { cap.waiting.append(exchange) }
-        caps[exchange.options.group] = cap
-        return may
+        let group = exchange.options.group
+        if caps.isEmpty || caps[group] == nil { return true }
+        caps[group]?.fill(now)
+        if let tokens = caps[group]?.tokens, tokens > 0 { return true }
+        caps[group]?.waiting.append(exchange)
+        return false
     }
 
     mutating func moved(_ bytes: Int, _ group: TransferGroup) {
-        caps[group]?.tokens -= Double(bytes)
+        if !caps.isEmpty { caps[group]?.tokens -= Double(bytes) }
     }
 
     /// Takes the next transfer out of line that may go on.
