@@ -21,7 +21,7 @@ struct BootPlan: Sendable {
         cuts = [:]
     }
 
-    /// In the order of a boot pack that the image has elsewhere already: what it holds was cut when it was made.
+    /// In the order of a boot pack that the image has elsewhere: what that holds was cut when it was made.
     init(_ map: BlockMap, places: PlaceTable) {
         precondition(places.count == map.chunks.count, "the table is one of the map")
         self.map = map

@@ -46,7 +46,9 @@ public struct PullOptions: Sendable {
     public var streamsBootPack: Bool
     /// For an ordinary image: looks whether a block image is attached to it.
     public var looksForAttached: Bool
-    /// Flattens an ordinary image that has no block image. Without it such an image is an error.
+    /// Flattens an ordinary image that has no block image.
+    ///
+    /// Without it such an image is an error.
     public var acceptsOrdinary: Bool
     /// An image that has the name here already gives way to what was pulled; else that is an error.
     ///

@@ -16,7 +16,9 @@ public struct PushOptions: Sendable {
     ///
     /// Then a registry finds it through the referrers of that manifest, and no tag is set.
     public var subject: Descriptor?
-    /// Looks at what the other side has. Without it everything is sent, which repairs a damaged repository.
+    /// Looks at what the other side has.
+    ///
+    /// Without it everything is sent, which repairs a damaged repository.
     public var reusesRemote: Bool
     /// More annotations of the manifest; keys that begin with `vnd.slacker.` are ours.
     public var annotations: [String: String]

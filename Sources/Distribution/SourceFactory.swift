@@ -33,7 +33,9 @@ public final class SourceFactory: Sendable {
         self.settings = settings
     }
 
-    /// The source; nil for a URI that makes no sense. Asks nobody, and does not block for long.
+    /// The source; nil for a URI that makes no sense.
+    ///
+    /// Asks nobody, and does not block for long.
     public func source(uri: String) -> (any PackSource)? {
         if let source = sources.withLock({ $0[uri] }) { return source }
         do throws(DistributionError) {
