@@ -122,6 +122,8 @@ public final class BlockFileSystem: Sendable {
     private func unmount(force: Bool) throws(BlockFSError) {
         // Pages that are being read ahead hold up an unmount that is past the point of being refused.
         server.parked.refuse(after: force ? 0 : Self.unmountSeconds)
+        // Before the connection is cut, which would give readers another error.
+        if force { server.parked.waitUntilAnswered(seconds: Self.answerSeconds) }
         // EINVAL: somebody else has unmounted it.
         if umount2(mountPoint, 0) == 0 || errno == EINVAL { return }
         let failure = SystemError.last("umount", mountPoint)
@@ -135,6 +137,8 @@ public final class BlockFileSystem: Sendable {
         }
     }
 
+    /// Seconds for the answers to what is parked; they wait for no network.
+    private static let answerSeconds = 2.0
     /// Seconds after which an unmount that has not been refused will not be.
     private static let unmountSeconds = 0.25
 

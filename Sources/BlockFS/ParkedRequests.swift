@@ -234,6 +234,11 @@ final class ParkedRequests: Sendable {
         }
     }
 
+    /// Waits until all that was refused has been answered, at most so long.
+    func waitUntilAnswered(seconds: Double) {
+        _ = state.wait(until: .now.advanced(bySeconds: seconds)) { $0.entries.isEmpty ? true : nil }
+    }
+
     /// Waiting is allowed again.
     func accept() {
         state.withLock { state in
