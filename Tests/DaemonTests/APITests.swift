@@ -15,7 +15,8 @@ struct APITests {
     func roundTrips() throws {
         try roundTrip(
             PullInfo(
-                kind: "block", reference: "r", digest: "sha256:0", fetchedBytes: 1, chunks: 2, presentChunks: 1,
+                kind: "block", reference: "r", digest: "sha256:0", fetchedBytes: 1, chunks: 2,
+                presentChunks: 1,
                 published: nil, seconds: 0.5))
         try roundTrip(FillInfo(image: "a", state: .waiting, dataBytes: 2, localBytes: 1))
         try roundTrip(ProfileInfo(image: "a", touches: 1, touchedBytes: 4096, dataBytes: 8192))
@@ -28,7 +29,8 @@ struct APITests {
                     SettingInfo(key: "a.d", value: .boolean(true), origin: "default"),
                     SettingInfo(key: "a.e", value: .seconds(0.5), origin: "default"),
                 ]))
-        try roundTrip(ContainerAnswer(container: nil, operation: OperationInfo(id: "o", state: .running, phase: "")))
+        try roundTrip(
+            ContainerAnswer(container: nil, operation: OperationInfo(id: "o", state: .running, phase: "")))
     }
 
     @Test("requests may leave out what has a default only where the type says so")
@@ -36,7 +38,9 @@ struct APITests {
         let pull = try JSON.decode(
             PullRequest.self, #"{"reference": "r", "publish": false, "whole": true}"#.utf8)
         #expect(pull.whole && pull.name == nil)
-        #expect(throws: Failure.self) { try JSON.decode(FillRequest.self, #"{"images": ["a"], "action": "x"}"#.utf8) }
+        #expect(throws: Failure.self) {
+            try JSON.decode(FillRequest.self, #"{"images": ["a"], "action": "x"}"#.utf8)
+        }
     }
 
     @Test(
@@ -53,7 +57,8 @@ struct APITests {
     @Test("an image that is pulled without a name is called by its reference")
     func names() throws {
         #expect(
-            try RemoteReference(parsing: "registry.example.test/a").localName == "registry.example.test/a:latest")
+            try RemoteReference(parsing: "registry.example.test/a").localName
+                == "registry.example.test/a:latest")
         #expect(try RemoteReference(parsing: "dir:/place#app:1").localName == "app:1")
     }
 }

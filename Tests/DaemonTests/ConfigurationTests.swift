@@ -14,7 +14,8 @@ struct ConfigurationTests {
     ) throws -> Configuration {
         guard let text else {
             return try Configuration(
-                file: nil, environment: ["SLACKER_CONFIG=/dev/null"] + environment, flags: flags, directory: "/work")
+                file: nil, environment: ["SLACKER_CONFIG=/dev/null"] + environment, flags: flags,
+                directory: "/work")
         }
         let directory = "/tmp/slk-config-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
         try Directories.create(directory)
@@ -53,15 +54,27 @@ struct ConfigurationTests {
     @Test(
         "mistakes name the file, the line, the key and what was meant",
         arguments: [
-            ("[fetch]\n\n# note\nwait_secnds = 3\n", ["/c.toml:4: fetch.wait_secnds", "did you mean fetch.wait_seconds?"]),
+            (
+                "[fetch]\n\n# note\nwait_secnds = 3\n",
+                ["/c.toml:4: fetch.wait_secnds", "did you mean fetch.wait_seconds?"]
+            ),
             ("[fecth]\nmemory = 1\n", ["/c.toml:1: fecth", "did you mean [fetch]?"]),
-            ("[fetch]\nthreads = \"two\"\n", ["/c.toml:2: fetch.threads wants a number from 1 to 64", "two"]),
+            (
+                "[fetch]\nthreads = \"two\"\n",
+                ["/c.toml:2: fetch.threads wants a number from 1 to 64", "two"]
+            ),
             ("[fetch]\nthreads = 65\n", ["/c.toml:2: fetch.threads", "65"]),
             ("a = \"\"\"\nx\ny\"\"\"\n[log]\nlevel = 1\n", ["/c.toml:1: a: no such section"]),
             ("[log]\nlevel = \"loud\"\n", ["/c.toml:2: log.level wants trace,", "loud"]),
-            ("[registries]\nplain_http = [\n 'a', # ]\n 3\n]\n", ["/c.toml:2: registries.plain_http wants a list"]),
+            (
+                "[registries]\nplain_http = [\n 'a', # ]\n 3\n]\n",
+                ["/c.toml:2: registries.plain_http wants a list"]
+            ),
             ("[fetch]\nmemory = -1\n", ["/c.toml:2: fetch.memory wants bytes from 4M"]),
-            ("[fetch]\nwait_seconds = true\n", ["/c.toml:2: fetch.wait_seconds wants seconds from 1 to 86400"]),
+            (
+                "[fetch]\nwait_seconds = true\n",
+                ["/c.toml:2: fetch.wait_seconds wants seconds from 1 to 86400"]
+            ),
             ("[fetch]\nx = [1,\n2]\n\n[run]\npull = \"x\" \n", ["/c.toml:2: fetch.x: no such setting"]),
             ("fetch.threads = 0\n", ["/c.toml:1: fetch.threads"]),
             ("fetch = { threads = 0 }\n", ["/c.toml:1: fetch.threads"]),
@@ -87,7 +100,8 @@ struct ConfigurationTests {
         let error = #expect(throws: Failure.self) { try configuration(nil, flags: [flag]) }
         #expect(error?.message.contains("did you mean fetch.threads?") == true)
         // Variables of others are none of our business.
-        _ = try configuration(nil, environment: ["SLACKER_BIN=/x", "SLACKER_TEST_MARK=1", "SLACKER_FETCH_THREADS="])
+        _ = try configuration(
+            nil, environment: ["SLACKER_BIN=/x", "SLACKER_TEST_MARK=1", "SLACKER_FETCH_THREADS="])
     }
 
     @Test("a file that is named must be there; the default one need not")
@@ -129,7 +143,8 @@ struct ConfigurationTests {
         ])
         #expect(
             words == [
-                "--set", "fetch.wait_seconds=3", "--foreground", "--set", "fill.policy=now", "--", "--fill-rate", "1",
+                "--set", "fetch.wait_seconds=3", "--foreground", "--set", "fill.policy=now", "--",
+                "--fill-rate", "1",
             ])
         #expect(try FlagSetting(parsing: "a.b=c=d").text == "c=d")
         #expect(throws: Failure.self) { try FlagSetting(parsing: "a.b") }

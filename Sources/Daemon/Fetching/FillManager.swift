@@ -20,8 +20,8 @@ final class FillManager: Sendable {
 
     private struct State {
         var entries: [String: Entry] = [:]
-        /// What demand reads had fetched when last looked at, and when that had changed last.
-        var demandBytes: UInt64 = 0
+        /// What containers had fetched when last looked at, and when that had changed last.
+        var fetchedBytes: UInt64 = 0
         var busy = MonotonicTime.now
         var hasLooked = false
     }
@@ -168,12 +168,14 @@ final class FillManager: Sendable {
         }
     }
 
-    /// No container has waited for a while.
+    /// No container has fetched anything for a while.
     private func isQuiet() -> Bool {
-        let demand = engine.status().classes.first { $0.class == .demand }
+        let classes = engine.status().classes.filter { $0.class != .background }
+        let isWaiting = classes.contains { $0.waiting > 0 || $0.requests > 0 }
+        let fetchedBytes = classes.reduce(0) { $0 + $1.fetchedBytes }
         return state.withLock { state in
-            if let demand, demand.waiting > 0 || demand.fetchedBytes != state.demandBytes {
-                state.demandBytes = demand.fetchedBytes
+            if isWaiting || fetchedBytes != state.fetchedBytes {
+                state.fetchedBytes = fetchedBytes
                 state.busy = .now
             }
             return MonotonicTime.now.seconds(since: state.busy) >= idleSeconds
