@@ -51,7 +51,7 @@ final class LayerBuffer: Sendable {
         }
     }
 
-    /// No more comes: all is there and its digest is right, or not. The first word counts.
+    /// No more comes: all is there and its digest is right, or not; the first word counts.
     func finish(_ failure: OCIError?) {
         state.withLock { state in
             if state.isComplete || state.failure != nil { return }

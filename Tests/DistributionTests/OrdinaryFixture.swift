@@ -153,9 +153,8 @@ final class OrdinaryFixture {
             let target = inode.kind == .symlink ? try reader.target(of: inode) : []
             let linked = inode.kind == .directory ? "" : first[inode.number, default: ""]
             first[inode.number] = name
-            lines.append(
-                "\(name) \(inode.mode) \(inode.owner) \(inode.modified) \(Digest(hashing: content)) \(target) \(linked)"
-            )
+            let facts = "\(inode.mode) \(inode.owner) \(inode.modified) \(Digest(hashing: content))"
+            lines.append("\(name) \(facts) \(target) \(linked)")
         }
         return lines
     }

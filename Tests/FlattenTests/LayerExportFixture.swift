@@ -41,8 +41,9 @@ struct TreeItem: Equatable, CustomStringConvertible {
     var links: [[UInt8]]
 
     var description: String {
-        "mode \(String(mode, radix: 8)) owner \(owner):\(group) mtime \(modified.seconds).\(modified.nanoseconds) "
-            + "size \(sizeBytes) content \(content?.hex.prefix(8) ?? "-") target \(target.count) device \(device) "
+        "mode \(String(mode, radix: 8)) owner \(owner):\(group) "
+            + "mtime \(modified.seconds).\(modified.nanoseconds) size \(sizeBytes) "
+            + "content \(content?.hex.prefix(8) ?? "-") target \(target.count) device \(device) "
             + "xattrs \(xattrs.map { String(decoding: $0.name, as: UTF8.self) }) links \(links.count)"
     }
 }
@@ -110,8 +111,9 @@ extension Fixture {
         let (left, right) = (try items(actual), try items(expected))
         for name in Set(left.keys).union(right.keys) where left[name] != right[name] {
             let text = String(decoding: name, as: UTF8.self)
+            let (actual, expected) = (left[name]?.description, right[name]?.description)
             Issue.record(
-                "\(text): is \(left[name]?.description ?? "gone"), expected \(right[name]?.description ?? "gone")",
+                "\(text): is \(actual ?? "gone"), expected \(expected ?? "gone")",
                 sourceLocation: sourceLocation)
         }
     }
