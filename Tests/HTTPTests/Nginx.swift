@@ -57,7 +57,8 @@ final class Nginx: Sendable {
             daemon off; worker_processes 1; pid \(path)/pid; user root;
             events { worker_connections 512; }
             http {
-                log_format line '$server_protocol $connection $request_method $request_uri $http_authorization';
+                log_format line '$server_protocol $connection $request_method $request_uri '
+                    '$http_authorization';
                 access_log \(path)/access.log line;
                 client_body_temp_path \(path)/body; proxy_temp_path \(path)/proxy;
                 fastcgi_temp_path \(path)/a; uwsgi_temp_path \(path)/b; scgi_temp_path \(path)/c;
