@@ -110,7 +110,9 @@ let package = Package(
                 "Base",
             ]),
         tests("MountsTests", ["Mounts", "OCI", "Base", "CLinux"]),
-        tests("DaemonTests", ["Daemon", "Distribution", "Mounts", "Volumes", "HTTP", "Base"]),
+        tests(
+            "DaemonTests",
+            ["Daemon", "Distribution", "Mounts", "Volumes", "ChunkStore", "OCI", "HTTP", "Base"]),
         tests("IntegrationTests", ["Base"]),
     ]
 )

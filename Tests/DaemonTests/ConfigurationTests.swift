@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import ChunkStore
 import Glibc
+import OCI
 import Testing
 
 @testable import Daemon

@@ -25,7 +25,8 @@ public struct ContainerRequest: Codable, Equatable, Sendable {
     public var sizeBytes: UInt64?
     /// Removes the volume with the container.
     public var remove = false
-    /// `always`, `missing` or `never`: whether an IMAGE that names a registry is pulled; absent for what is configured.
+    /// `always`, `missing` or `never`: whether an image that names a registry is pulled; absent for what is
+    /// configured.
     public var pull: String?
     /// Of an ordinary image that is pulled; absent for this machine's.
     public var platform: String?

@@ -6,23 +6,26 @@ public enum ConfigurationReference {
         var text = """
             # Configuration
 
-            This page is made from the table of settings in the program: `slacker config --reference` prints it.
+            This page is made of the table of settings in the program: `slacker config --reference` prints it.
 
-            A setting is given in one file, by an environment variable, or by a flag of `slacker daemon`. A flag wins
-            over the environment, the environment over the file, and the file over the default. The file is
-            `\(Configuration.defaultFile)` if it is there, or the one that `--config FILE` or `\(Configuration.fileVariable)` names:
+            A setting is given in one file, by an environment variable, or by a flag of `slacker daemon`. A
+            flag wins over the environment, the environment over the file, and the file over the default. The
+            file is `\(Configuration.defaultFile)` if it is there, or the one that `--config FILE` or
+            `\(Configuration.fileVariable)` names:
 
                 [section]
                 name = value
 
-            The variable of `section.name` is `SLACKER_SECTION_NAME`, the flag `--section-name VALUE`, or `--set
-            section.name=VALUE`. There, a list has commas between its members. Numbers of bytes are written `4096`,
-            `64M`, `2G`, in powers of 1024. A relative path starts from the file that holds it, or from the working
-            directory. A mistake ends the program with the file, the line and the key, before anything is done.
+            The variable of `section.name` is `SLACKER_SECTION_NAME`, the flag `--section-name VALUE`, or
+            `--set section.name=VALUE`. There, a list has commas between its members. Numbers of bytes are
+            written `4096`, `64M`, `2G`, in powers of 1024. A relative path starts from the file that holds
+            it, or from the working directory. A mistake ends the program with the file, the line and the key,
+            before anything is done.
 
-            A command that finds no daemon starts one, with the file and the directories that it was given itself and
-            with its environment. A daemon that runs keeps the settings that it was started with: restart it to change
-            them. `slacker config` prints all settings with their origins, those of the daemon if one runs.
+            A command that finds no daemon starts one, with the file and the directories that it was given
+            itself and with its environment. A daemon that runs keeps the settings that it was started with:
+            restart it to change them. `slacker config` prints all settings with their origins, those of the
+            daemon if one runs.
 
             """
         for section in Settings.sections {

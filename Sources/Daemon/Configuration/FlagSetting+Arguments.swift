@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension FlagSetting {
-    /// Turns `--section-name VALUE` and `--section-name=VALUE` into `--set section.name=VALUE`: the table has the
-    /// options, so the parser of the command line need not know each.
+    /// Turns `--section-name VALUE` and `--section-name=VALUE` into `--set section.name=VALUE`: the table has
+    /// the options, so the parser of the command line need not know each.
     ///
     /// Stops at `--`.
     public static func unfold(_ arguments: [String]) -> [String] {

@@ -67,7 +67,8 @@ extension SettingKind {
         case .boolean: "true or false"
         case .integer(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
         case .seconds(let range):
-            "seconds from \(SettingValue.seconds(range.lowerBound)) to \(SettingValue.seconds(range.upperBound))"
+            "seconds from \(SettingValue.seconds(range.lowerBound)) to "
+                + "\(SettingValue.seconds(range.upperBound))"
         case .bytes(let range):
             "bytes from \(SettingValue.bytes(range.lowerBound)) to \(SettingValue.bytes(range.upperBound))"
         case .choice(let choices): choices.dropLast().joined(separator: ", ") + " or \(choices.last ?? "")"

@@ -27,7 +27,7 @@ enum Settings {
         "network.proxy", "", "Proxy for all transfers, as an address; empty for that of the environment.")
     static let authorities = Setting.paths(
         "network.ca_files",
-        "Certificate authorities of S3 and HTTP servers, beside those of the system; registries have `certs_dir`."
+        "Certificate authorities of S3 and HTTP servers, beside the system's; registries have `certs_dir`."
     )
     static let connectSeconds = Setting.seconds(
         "network.connect_seconds", 10, in: 0.1...300, "How long a connection may take to stand.")
@@ -60,7 +60,8 @@ enum Settings {
         "How far reading ahead may go when a container reads on and on; 0 for not at all.")
     static let eagerBytes = Setting.bytes(
         "fetch.eager_bytes", 8 << 20, in: 0...(1 << 40),
-        "An image of which containers had to wait for more than this, and still do, is fetched whole; 0 for never."
+        "An image of which containers had to wait for more than this, and still do, is fetched whole; 0 for "
+            + "never."
     )
 
     static let fillPolicy = Setting.choice(
@@ -78,8 +79,8 @@ enum Settings {
         "s3.region", "", "Region that requests are signed for, for references that name none.")
     static let s3AccessKey = Setting.text(
         "s3.access_key", "",
-        "Access key; empty for what the AWS tools would use: AWS_ACCESS_KEY_ID and its companions in the daemon's "
-            + "environment, then `~/.aws/credentials`.")
+        "Access key; empty for what the AWS tools would use: AWS_ACCESS_KEY_ID and its companions in the "
+            + "daemon's environment, then `~/.aws/credentials`.")
     static let s3SecretKey = Setting.secret("s3.secret_key", "The secret of that key.")
     static let s3SessionToken = Setting.secret("s3.session_token", "Token of temporary credentials.")
 
@@ -92,8 +93,8 @@ enum Settings {
         "Whether `run REF` asks the registry: always, when the image is not here, or never.")
     static let recordSeconds = Setting.seconds(
         "run.record_seconds", 20, in: 0...3600,
-        "Seconds at the start of a container whose reads make a boot profile of an image that has none; 0 for "
-            + "none.")
+        "Seconds at the start of a container whose reads make a boot profile of an image that has none; 0 "
+            + "for none.")
 
     /// All of them, in the order of the reference.
     static let all: [SettingKey] = [

@@ -7,8 +7,8 @@ import Volumes
 
 /// Makes containers ready for the OCI runtime, and takes away what they leave.
 ///
-/// The runtime itself is run by the client, as its child, so that terminal and standard streams are the client's
-/// own. Blocks; for plain threads.
+/// The runtime itself is run by the client, as its child, so that terminal and standard streams are the
+/// client's own. Blocks; for plain threads.
 final class ContainerManager: Sendable {
     private let mounts: MountManager
     private let places: Places

@@ -7,8 +7,8 @@ import Volumes
 extension Driver {
     /// Milliseconds that a container's request waits for the pull of its image.
     ///
-    /// A lazy pull takes a few round trips, so the container follows in the same call. Longer ones are for the
-    /// client to watch.
+    /// A lazy pull takes a few round trips, so the container follows in the same call. Longer ones are for
+    /// the client to watch.
     private static let pullWaitMs = 2000
 
     /// Makes a container ready to start, with its image if that is not here.

@@ -5,8 +5,8 @@ import Volumes
 
 /// Takes down what containers read at their start, and keeps that as the boot profile of their image.
 ///
-/// What `slacker profile` asks for always becomes the profile. What is taken down by the way, of any container,
-/// becomes it only where there is none.
+/// What `slacker profile` asks for always becomes the profile. What is taken down by the way, of any
+/// container, becomes it only where there is none.
 final class Recordings: Sendable {
     private struct Recording {
         let image: String

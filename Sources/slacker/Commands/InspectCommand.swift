@@ -85,7 +85,8 @@ struct InspectCommand: ParsableCommand {
 
     private static func profile(_ profile: ProfileInfo?) -> String? {
         profile.map {
-            "\(Size.text($0.touchedBytes)) in \($0.touches) runs, \(Share.text($0.touchedBytes, of: $0.dataBytes))"
+            "\(Size.text($0.touchedBytes)) in \($0.touches) runs, "
+                + Share.text($0.touchedBytes, of: $0.dataBytes)
         }
     }
 

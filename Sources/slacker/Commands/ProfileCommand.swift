@@ -7,9 +7,9 @@ struct ProfileCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile", abstract: "Record what a container of an image reads until it is ready.",
         discussion: """
-            Runs the image's command, or the one after --, in a container that is removed in the end. What it read \
-            becomes the image's boot profile: 'slacker push' puts these blocks in front, so that a cold start \
-            elsewhere finds them in one stream.
+            Runs the image's command, or the one after --, in a container that is removed in the end. What \
+            it read becomes the image's boot profile: 'slacker push' puts these blocks in front, so that a \
+            cold start elsewhere finds them in one stream.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -70,10 +70,10 @@ struct ProfileCommand: ParsableCommand {
         _ = try? client.call("DELETE", "containers/\(info.id)", as: Done.self)
         let profile = try result.get()
         if json { return try Output.json(profile) }
+        let (touched, data) = (profile.touchedBytes, profile.dataBytes)
         Output.print(
-            "\(profile.image): \(Size.text(profile.touchedBytes)) of \(Size.text(profile.dataBytes)) were read "
-                + "(\(Share.text(profile.touchedBytes, of: profile.dataBytes))), in \(profile.touches) runs of blocks"
-        )
+            "\(profile.image): \(Size.text(touched)) of \(Size.text(data)) were read "
+                + "(\(Share.text(touched, of: data))), in \(profile.touches) runs of blocks")
     }
 
     /// The profile is closed before the container is stopped: its end is no part of a start.

@@ -7,8 +7,8 @@ struct PullCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pull", abstract: "Make an image of a registry or another place usable here.",
         discussion: """
-            Blocks of a block image arrive when they are read, and the rest as 'slacker fill' and the setting \
-            fill.policy want it. An ordinary image is fetched whole and flattened.
+            Blocks of a block image arrive when they are read, and the rest as 'slacker fill' and the \
+            setting fill.policy want it. An ordinary image is fetched whole and flattened.
             """)
 
     @OptionGroup var global: GlobalOptions

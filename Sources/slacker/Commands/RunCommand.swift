@@ -9,10 +9,11 @@ struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run a command in a new container.",
         discussion: """
-            The container's root is a clone of IMAGE, a volume with the container's name. IMAGE is the name of an \
-            image here, or HOST/REPOSITORY:TAG and what else 'slacker pull' takes: then it is pulled first, which \
-            for a block image takes a moment. All after IMAGE is the command, untouched. The exit status is the \
-            container's; 127 and 126 mean that its command was not found or could not be run.
+            The container's root is a clone of IMAGE, a volume with the container's name. IMAGE is the name \
+            of an image here, or HOST/REPOSITORY:TAG and what else 'slacker pull' takes: then it is pulled \
+            first, which for a block image takes a moment. All after IMAGE is the command, untouched. The \
+            exit status is the container's; 127 and 126 mean that its command was not found or could not be \
+            run.
             """)
 
     @OptionGroup var global: GlobalOptions
