@@ -65,7 +65,7 @@ let package = Package(
         library("Blocks", ["Base"], pure),
         library("Ext4", ["Blocks", "Base"], pure),
         library("HTTP", ["Base", "CCurl", "CLinux"]),
-        library("OCI", ["HTTP", "Base", toml]),
+        library("OCI", ["HTTP", "Base", "CLinux", toml]),
         library("ChunkStore", ["Blocks", "OCI", "HTTP", "Base", "CLinux", "CZstd", crypto]),
         library("Flatten", ["Ext4", "ChunkStore", "Blocks", "OCI", "Base", "CArchive", "CZlib", "CZstd"]),
         library("Volumes", ["ChunkStore", "Blocks", "Base", "CLinux", grdb, logging]),
