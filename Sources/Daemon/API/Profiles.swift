@@ -17,6 +17,4 @@ public struct ProfileInfo: Codable, Equatable, Sendable {
     public let touchedBytes: UInt64
     /// Bytes of the image that are not holes.
     public let dataBytes: UInt64
-    /// Paths of files that the blocks belong to, in the order of their first read; absent where nobody asked.
-    public var files: [String]?
 }
