@@ -38,7 +38,6 @@ extension Configuration {
         limits.readAhead.requests = self[Settings.readAheadRequests]
         limits.background.requests = self[Settings.backgroundRequests]
         let largest = self[Settings.readAheadBytes]
-        if largest == 0 { limits.readAhead.requests = 0 }
         limits.readAheadWindow = min(largest, limits.readAheadWindow.lowerBound)...largest
         limits.eagerBytes = self[Settings.eagerBytes] == 0 ? nil : self[Settings.eagerBytes]
         let rate = self[Settings.fillRate]

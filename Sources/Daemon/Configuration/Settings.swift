@@ -51,13 +51,13 @@ enum Settings {
     static let demandRequests = Setting.integer(
         "fetch.demand_requests", 64, in: 1...256, "Requests to one source for what containers wait for.")
     static let readAheadRequests = Setting.integer(
-        "fetch.read_ahead_requests", 8, in: 0...256,
+        "fetch.read_ahead_requests", 8, in: 1...256,
         "Requests to one source for what they will probably read next.")
     static let backgroundRequests = Setting.integer(
         "fetch.background_requests", 4, in: 1...256, "Requests to one source for fill.")
     static let readAheadBytes = Setting.bytes(
-        "fetch.read_ahead", 8 << 20, in: 0...(256 << 20),
-        "How far reading ahead may go when a container reads on and on; 0 for not at all.")
+        "fetch.read_ahead", 8 << 20, in: (64 << 10)...(256 << 20),
+        "How far reading ahead may go when a container reads on and on.")
     static let eagerBytes = Setting.bytes(
         "fetch.eager_bytes", 8 << 20, in: 0...(1 << 40),
         "An image of which containers had to wait for more than this, and still do, is fetched whole; 0 for "
