@@ -40,6 +40,7 @@ extern int umount2(const char *target, int flags);
 
 enum {
     SLK_O_PATH = __O_PATH,
+    SLK_O_TMPFILE = __O_TMPFILE,
     SLK_SEEK_DATA = 3,
     SLK_SEEK_HOLE = 4,
     SLK_FALLOC_KEEP_SIZE = FALLOC_FL_KEEP_SIZE,

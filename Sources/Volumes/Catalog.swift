@@ -57,7 +57,7 @@ final class Catalog: Sendable {
         try db.execute(sql: "CREATE TABLE IF NOT EXISTS format (version INTEGER NOT NULL)")
         let stored = try Row.fetchOne(db, sql: "SELECT version FROM format")
         guard let stored else {
-            for statement in schema + sourcesSchema { try db.execute(sql: statement) }
+            for statement in schema + [sourcesTable, ephemeralColumn] { try db.execute(sql: statement) }
             return try writeFormat(formatVersion, db)
         }
         let value: DatabaseValue = stored[0]
@@ -65,9 +65,13 @@ final class Catalog: Sendable {
             throw VolumeError.catalog("\(root): its format version cannot be read; restore it from a copy")
         }
         if version > formatVersion { throw VolumeError.newerFormat(version, root: root) }
-        if version == formatVersion { return }
         // Format 1 had no sources: all that its snapshots need is here.
-        for statement in sourcesSchema { try db.execute(sql: statement) }
+        if version < 2 { try db.execute(sql: sourcesTable) }
+        // A column more with a default is no new format.
+        if try !db.columns(in: "volumes").contains(where: { $0.name == "ephemeral" }) {
+            try db.execute(sql: ephemeralColumn)
+        }
+        if version == formatVersion { return }
         try writeFormat(formatVersion, db)
     }
 
@@ -94,13 +98,15 @@ final class Catalog: Sendable {
     ]
 
     /// Since format 2: where the chunks of a snapshot can be fetched from, in the order in which to ask.
-    private static let sourcesSchema = [
-        """
+    private static let sourcesTable = """
         CREATE TABLE sources (
             snapshot INTEGER NOT NULL, rank INTEGER NOT NULL, uri TEXT NOT NULL,
             PRIMARY KEY (snapshot, rank)) WITHOUT ROWID
         """
-    ]
+
+    /// Which volumes nobody wants back after the daemon's end.
+    private static let ephemeralColumn =
+        "ALTER TABLE volumes ADD COLUMN ephemeral INTEGER NOT NULL DEFAULT 0"
 
     // MARK: Transactions
 

@@ -39,6 +39,8 @@ struct VolumeRow {
     var hasFiles: Bool
     var parentImage: String
     var created: Int64
+    /// It ends with the daemon's process at the latest: the next start removes it.
+    var isEphemeral = false
 }
 
 /// Everything in the catalog; rows that make no sense are left out and counted.
@@ -73,7 +75,7 @@ extension Catalog {
                     contents.unreadableRows += 1
                 }
             }
-            let columns = "name, id, snapshot, delta, blocks, has_files, parent_image, created"
+            let columns = "name, id, snapshot, delta, blocks, has_files, parent_image, created, ephemeral"
             for row in try Row.fetchAll(db, sql: "SELECT \(columns) FROM volumes") {
                 if let row = VolumeRow(row) {
                     contents.volumes.append(row)
@@ -110,10 +112,10 @@ extension Catalog {
     }
 
     static func insert(_ row: VolumeRow, _ db: Database) throws {
-        let statement = try db.cachedStatement(sql: "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+        let statement = try db.cachedStatement(sql: "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
         try statement.execute(arguments: [
             row.name, Int64(row.id), row.snapshot.map { Int64($0) }, Int64(row.delta), Int64(row.blocks),
-            row.hasFiles ? 1 : 0, row.parentImage, row.created,
+            row.hasFiles ? 1 : 0, row.parentImage, row.created, row.isEphemeral ? 1 : 0,
         ])
     }
 
@@ -186,11 +188,11 @@ extension VolumeRow {
     init?(_ row: Row) {
         guard let name = row.text(0), let id = row.number(1), let delta = row.number(3),
             let blocks = row.blocks(4), let files = row.time(5), let parent = row.text(6),
-            let created = row.time(7)
+            let created = row.time(7), let ephemeral = row.time(8)
         else { return nil }
         self.init(
             name: name, id: id, snapshot: row.number(2), delta: delta, blocks: blocks, hasFiles: files != 0,
-            parentImage: parent, created: created)
+            parentImage: parent, created: created, isEphemeral: ephemeral != 0)
     }
 }
 

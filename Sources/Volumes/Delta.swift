@@ -9,7 +9,8 @@ import Synchronization
 /// The blocks in which a volume differs from its parent: a sparse data file in which block b lies at byte
 /// b * 4096, a map of block states in memory, and the log from which the map is rebuilt.
 ///
-/// The two files are made by the first change, so an untouched clone has none. A frozen delta, part of a
+/// The two files are made by the first change, so an untouched clone has none. An ephemeral delta is never
+/// read back: it has the data file alone, without a name, so that nothing of it outlives the process. A frozen delta, part of a
 /// snapshot that is not yet sealed, is the same thing that nobody changes any more.
 final class Delta: Sendable {
     /// The open files and what is guarded with them.
@@ -20,6 +21,8 @@ final class Delta: Sendable {
         var data: File?
         var log: DeltaLog?
         var isRemoved = false
+        /// The data file is in the directory.
+        var isNamed = true
         var compactAtRecords = DeltaLimits.compactAtRecords
     }
 
@@ -38,6 +41,8 @@ final class Delta: Sendable {
     let id: UInt64
     let directory: String
     let bootID: BootID
+    /// Its data file has neither name nor log until a snapshot needs them.
+    let isEphemeral: Bool
     let states: BlockStates
     /// Set when recovery found it damaged.
     let brokenReason: String?
@@ -54,10 +59,14 @@ final class Delta: Sendable {
     private let descriptor = Atomic<Int32>(-1)
 
     /// A delta without any change.
-    init(id: UInt64, directory: String, bootID: BootID, blockCount: UInt32, isRowDurable: Bool = false) {
+    init(
+        id: UInt64, directory: String, bootID: BootID, blockCount: UInt32, isRowDurable: Bool = false,
+        isEphemeral: Bool = false
+    ) {
         self.id = id
         self.directory = directory
         self.bootID = bootID
+        self.isEphemeral = isEphemeral
         brokenReason = nil
         states = BlockStates(blockCount: blockCount)
         files = Lock(Files())
@@ -75,6 +84,7 @@ final class Delta: Sendable {
         self.id = id
         self.directory = directory
         self.bootID = bootID
+        isEphemeral = false
         self.brokenReason = brokenReason
         self.states = states
         descriptor.store(files.data?.fd ?? -1, ordering: .releasing)

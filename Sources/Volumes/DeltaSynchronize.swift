@@ -58,6 +58,7 @@ extension Delta {
         }
         if let data {
             try flushing(name) { () throws(SystemError) in try data.synchronizeData() }
+            if isEphemeral { return try keep(name, data) }
             if through != vouched { try writeBarrier(name, through) }
         }
         try makeNamesDurable(hasFiles: data != nil, catalog)
@@ -81,7 +82,7 @@ extension Delta {
     }
 
     /// Runs a flush; a failure of it is final.
-    private func flushing(_ name: String, _ body: () throws(SystemError) -> Void) throws(VolumeError) {
+    func flushing(_ name: String, _ body: () throws(SystemError) -> Void) throws(VolumeError) {
         do throws(SystemError) { try body() } catch { throw .flushFailed(name, reason: "\(error)") }
     }
 

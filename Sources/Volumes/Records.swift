@@ -47,6 +47,8 @@ public struct VolumeRecord: Sendable, Equatable {
     public let configuration: [UInt8]
     /// Bytes of blocks that differ from the parent, zeroed ones included.
     public let dirtyBytes: UInt64
+    /// It goes with the container that it was made for, and with the daemon at the latest.
+    public let isEphemeral: Bool
     /// Who holds it; nil when nobody does.
     public let inUse: String?
     /// Why it cannot be used; nil when it can.

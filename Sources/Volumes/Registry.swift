@@ -160,7 +160,7 @@ final class Registry: Sendable {
     /// The catalog is flushed first: after a power cut it must not name files that are gone.
     func dispose(_ garbage: Garbage) throws(VolumeError) {
         if garbage.isEmpty { return }
-        try catalog.flush()
+        if !garbage.snapshots.isEmpty || !garbage.volumes.allSatisfy(\.isEphemeral) { try catalog.flush() }
         for snapshot in garbage.snapshots {
             switch snapshot.currentContent {
             case .sealed(_, let digest, _): state.withLock { dropMap(digest, $0) }

@@ -5,11 +5,14 @@ import ChunkStore
 import Glibc
 import Logging
 
-/// The background thread of a store: seals snapshots, collects chunks, and moves the catalog's log along.
+/// The background thread of a store: seals snapshots, deletes files, collects chunks, and moves the catalog's
+/// log along.
 final class Sealer: Sendable {
     private struct Work {
         /// Snapshots to seal, in the order in which they were made.
         var snapshots: [Snapshot] = []
+        /// What was taken out of the catalog and still has files.
+        var garbage: [Registry.Garbage] = []
         var mustCollect = false
         var mustCheckpoint = false
         var isStopping = false
@@ -46,6 +49,11 @@ final class Sealer: Sendable {
     /// Frees chunks that nothing refers to any more.
     func collect() {
         work.withLock { $0.mustCollect = true }
+    }
+
+    /// Deletes the files of what was taken out; before the store closes at the latest.
+    func dispose(_ garbage: Registry.Garbage) {
+        work.withLock { $0.garbage.append(garbage) }
     }
 
     /// Has the catalog's log looked at.
@@ -91,7 +99,7 @@ final class Sealer: Sendable {
     // MARK: The thread
 
     private enum Job {
-        case seal(Snapshot), collect, checkpoint, stop
+        case seal(Snapshot), dispose([Registry.Garbage]), collect, checkpoint, stop
     }
 
     private static func main(_ work: Monitor<Work>, _ registry: Registry) {
@@ -106,8 +114,20 @@ final class Sealer: Sendable {
                 do throws(VolumeError) { try registry.catalog.checkpointIfLarge() } catch {
                     log.warning("the catalog's log could not be moved: \(error)")
                 }
+            case .dispose(let garbage): dispose(garbage, work, registry, log)
             case .seal(let snapshot): attempt(snapshot, work, registry, log)
             }
+        }
+    }
+
+    private static func dispose(
+        _ garbage: [Registry.Garbage], _ work: Monitor<Work>, _ registry: Registry, _ log: Logger
+    ) {
+        for part in garbage {
+            do throws(VolumeError) { try registry.dispose(part) } catch {
+                log.warning("files of what was removed stay until the next start: \(error)")
+            }
+            if !part.snapshots.isEmpty { work.withLock { $0.mustCollect = true } }
         }
     }
 
@@ -139,6 +159,10 @@ final class Sealer: Sendable {
             let retryAt = work.withLock { $0.retryAt }
             if let retryAt, MonotonicTime.now >= retryAt { work.withLock { $0.retryAt = nil } }
             let take = { (work: inout Work) -> Job? in
+                if !work.garbage.isEmpty {
+                    defer { work.garbage = [] }
+                    return .dispose(work.garbage)
+                }
                 if work.isStopping { return .stop }
                 if work.mustCheckpoint {
                     work.mustCheckpoint = false

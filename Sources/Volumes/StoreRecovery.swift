@@ -40,7 +40,8 @@ struct StoreRecovery {
         let images = contents.images.map { row in
             Registry.ImageEntry(name: row.name, created: row.created, snapshot: known(row.snapshot))
         }
-        let volumes = contents.volumes.map { volume($0) }
+        try removeEphemeral(contents.volumes.filter(\.isEphemeral))
+        let volumes = contents.volumes.filter { !$0.isEphemeral }.map { volume($0) }
         var garbage = Registry.Garbage()
         try registry.state.withLock { (state) throws(VolumeError) in
             state.snapshots = snapshots
@@ -141,6 +142,23 @@ struct StoreRecovery {
         } catch {
             throw LostPlaces(description: "\(error); where it lies cannot be read: \(trouble ?? "")")
         }
+    }
+
+    /// Volumes that nobody wants back; files they have only of a snapshot that did not come to be.
+    private func removeEphemeral(_ rows: [VolumeRow]) throws(VolumeError) {
+        if rows.isEmpty { return }
+        try registry.catalog.transaction { db in
+            for row in rows { try Catalog.delete(volume: row.name, db) }
+        }
+        do throws(SystemError) {
+            for row in rows {
+                try Directories.removeFile(Delta.dataPath(registry.deltas, row.delta))
+                try Directories.removeFile(Delta.logPath(registry.deltas, row.delta))
+            }
+        } catch {
+            throw .system(error)
+        }
+        log.info("removed \(rows.count) volumes of containers that ended with the daemon")
     }
 
     private mutating func volume(_ row: VolumeRow) -> Volume {

@@ -36,6 +36,8 @@ public final class Volume: Sendable {
     /// Names the volume for as long as it lives; never used again.
     public let id: UInt64
     let created: Int64
+    /// Nobody wants it back after the daemon's end, so nothing of it is flushed.
+    public let isEphemeral: Bool
     /// The name that the parent snapshot had at the time of the clone; empty for a volume made of zeros.
     public let parentImage: String
     let chunks: ChunkStore
@@ -55,6 +57,7 @@ public final class Volume: Sendable {
         name = row.name
         id = row.id
         created = row.created
+        isEphemeral = row.isEphemeral
         parentImage = row.parentImage
         chunks = registry.chunks
         catalog = registry.catalog
@@ -202,7 +205,9 @@ public final class Volume: Sendable {
     ///
     /// Calls from several threads share their flushes. After a failed flush every further call fails too:
     /// Linux forgets which pages it could not write, so a later success would promise what is not so.
+    /// An ephemeral volume is not there after a power cut: nothing is flushed.
     public func synchronize() throws(VolumeError) {
+        if isEphemeral { return }
         // Not under the gate: a flush must not hold up a snapshot, nor wait for one. A delta that is frozen
         // meanwhile has been flushed by the snapshot.
         let delta = gate.reading { layers.delta }

@@ -132,7 +132,8 @@ public final class VolumeStore: Sendable {
         return VolumeRecord(
             name: volume.name, id: volume.id, sizeBytes: volume.sizeBytes, created: volume.created,
             parentImage: volume.parentImage, parentDigest: parent?.digest,
-            configuration: parent?.configuration ?? [], dirtyBytes: volume.dirtyBytes, inUse: entry.inUse,
+            configuration: parent?.configuration ?? [], dirtyBytes: volume.dirtyBytes,
+            isEphemeral: volume.isEphemeral, inUse: entry.inUse,
             brokenReason: volume.brokenReason)
     }
 }

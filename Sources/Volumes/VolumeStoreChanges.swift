@@ -11,12 +11,17 @@ extension VolumeStore {
     /// the volume.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.catalog`.
-    public func clone(image: String, as name: String) throws(VolumeError) -> Volume {
+    /// - Parameter ephemeral: nobody wants it back after this process has ended, so nothing of it is flushed
+    ///   and the next start removes it. Its snapshots are as durable as any.
+    public func clone(
+        image: String, as name: String, ephemeral: Bool = false
+    ) throws(VolumeError) -> Volume {
         try Names.checkVolume(name)
         let volume = try registry.state.withLock { (state) throws(VolumeError) -> Volume in
             let snapshot = try Registry.image(image, state).snapshot
             if let reason = snapshot.brokenReason { throw .broken(image, reason: reason) }
-            return try make(name, parent: snapshot, parentImage: image, snapshot.blockCount, &state)
+            return try make(
+                name, parent: snapshot, parentImage: image, snapshot.blockCount, ephemeral: ephemeral, &state)
         }
         sealer.poke()
         return volume
@@ -29,21 +34,22 @@ extension VolumeStore {
         try Names.checkVolume(name)
         let blocks = try Volume.blockCount(name, sizeBytes: sizeBytes)
         return try registry.state.withLock { (state) throws(VolumeError) -> Volume in
-            try make(name, parent: nil, parentImage: "", blocks, &state)
+            try make(name, parent: nil, parentImage: "", blocks, ephemeral: false, &state)
         }
     }
 
     private func make(
         _ name: String, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
-        _ state: inout Registry.State
+        ephemeral: Bool, _ state: inout Registry.State
     ) throws(VolumeError) -> Volume {
         try Registry.checkFree(name, state)
         let row = VolumeRow(
             name: name, id: Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(), blocks: blocks,
-            hasFiles: false, parentImage: parentImage, created: Registry.now())
+            hasFiles: false, parentImage: parentImage, created: Registry.now(), isEphemeral: ephemeral)
         try registry.catalog.transaction { db in try Catalog.insert(row, db) }
         let delta = Delta(
-            id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: blocks)
+            id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: blocks,
+            isEphemeral: ephemeral)
         let volume = Volume(row, registry, delta: delta, parent: parent)
         state.volumes[name] = Registry.VolumeEntry(volume: volume)
         return volume
@@ -60,16 +66,17 @@ extension VolumeStore {
     /// Removes an image or a volume.
     ///
     /// What other images, or volumes cloned from it, still need stays until the last of them goes. Durable
-    /// when it returns.
+    /// when it returns; an ephemeral volume's files go soon after it.
     ///
     /// Errors: `.notFound`, `.inUse`, `.catalog`, `.system`.
     public func remove(_ name: String) throws(VolumeError) {
-        try takeOut(name)
+        let isKept = try takeOut(name)
         // Only now has the last reference on the chunks gone.
-        sealer.collect()
+        if !isKept { sealer.collect() }
     }
 
-    private func takeOut(_ name: String) throws(VolumeError) {
+    /// True when the sealer's thread has the garbage, and collects.
+    private func takeOut(_ name: String) throws(VolumeError) -> Bool {
         var garbage = Registry.Garbage()
         try registry.state.withLock { (state) throws(VolumeError) in
             if state.images[name] != nil {
@@ -80,8 +87,13 @@ extension VolumeStore {
             }
             try registry.takeGarbage(&state, &garbage)
         }
+        if garbage.volumes.contains(where: \.isEphemeral) {
+            sealer.dispose(garbage)
+            return true
+        }
         try registry.catalog.flush()
         try registry.dispose(garbage)
+        return false
     }
 
     private func removeVolume(

@@ -18,7 +18,7 @@ extension VolumeStore {
             defer { registry.state.withLock { $0.volumes[name]?.snapshotsUnderWay -= 1 } }
             if let reason = volume.brokenReason { throw .broken(name, reason: reason) }
             // Most of the flushing happens while writers still run.
-            try volume.synchronize()
+            try volume.isEphemeral ? volume.writeBack() : volume.synchronize()
             let snapshot = try volume.gate.writing { () throws(VolumeError) -> Snapshot in
                 try freeze(volume, as: image)
             }
@@ -61,7 +61,7 @@ extension VolumeStore {
             sources: parent?.sources ?? [], content: .layered(delta, below: parent))
         let next = Delta(
             id: Catalog.newID(), directory: registry.deltas, bootID: registry.bootID,
-            blockCount: delta.blockCount)
+            blockCount: delta.blockCount, isEphemeral: delta.isEphemeral)
         try registry.catalog.transaction { db in
             try Catalog.insert(
                 SnapshotRow(
