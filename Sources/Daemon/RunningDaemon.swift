@@ -88,6 +88,7 @@ final class RunningDaemon: Sendable {
             _ = isUnmounted.wait(until: limit) { $0 ? true : nil }
             network.stop()
         }
+        driver.containers.ended.finish(seconds: Self.endSeconds)
         for failure in driver.mounts.detachAll() {
             log.warning("cannot unmount", metadata: ["reason": "\(failure)"])
         }

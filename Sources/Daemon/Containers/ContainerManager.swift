@@ -14,18 +14,23 @@ final class ContainerManager: Sendable {
     private let places: Places
     private let recordings: Recordings
     private let containers = Lock([String: Container]())
+    /// What is still to be taken away of containers that have ended.
+    let ended: EndedContainers
 
     struct Container: Sendable {
         let info: ContainerInfo
         let mount: MountInfo
         let remove: Bool
         let client: ProcessIdentity
+        /// Its volume goes with it.
+        var isEphemeral: Bool { remove && mount.kind == "volume" }
     }
 
     init(mounts: MountManager, recordings: Recordings) {
         self.mounts = mounts
         self.recordings = recordings
-        self.places = mounts.places
+        places = mounts.places
+        ended = EndedContainers(directory: mounts.places.run + "/ended")
     }
 
     func list() -> [ContainerInfo] {
@@ -71,6 +76,9 @@ final class ContainerManager: Sendable {
     }
 
     /// Unmounts the root of a container that has ended, and removes its bundle; its volume too with `--rm`.
+    ///
+    /// With `--rm` somebody waits for the end and nobody for what it leaves: the container, its mount and its
+    /// volume are forgotten at once, and taken away in the background.
     func release(_ id: String) throws(Failure) {
         try mounts.locks.with(["directory:container:" + id]) { () throws(Failure) in
             guard let container = containers.withLock({ $0[id] }) else {
@@ -80,17 +88,29 @@ final class ContainerManager: Sendable {
             if Directories.exists("\(places.runtime)/\(id)/state.json"), container.client.isAlive == false {
                 try? Self.deleteForcibly(id, places)
             }
+            if container.isEphemeral { return try discard(container) }
             if container.mount.kind == "volume" {
                 let job = UnmountJob(directory: container.mount.directory, lazily: true, remove: true)
                 try Child.run(.unmount([job]))
             }
             containers.withLock { $0[id] = nil }
             recordings.end(id)
-            try mounts.drop(container.mount, remove: container.remove && container.mount.kind == "volume")
+            try mounts.drop(container.mount)
             do throws(SystemError) { try Directories.removeTree(container.info.bundle) } catch {
                 throw Failure(error)
             }
         }
+    }
+
+    private func discard(_ container: Container) throws(Failure) {
+        let place: String
+        do throws(SystemError) { place = try ended.moveAside(container.info.bundle) } catch {
+            throw Failure(error)
+        }
+        containers.withLock { $0[container.info.id] = nil }
+        recordings.end(container.info.id)
+        defer { ended.discard(place) }
+        try mounts.discardVolume(container.mount)
     }
 
     /// Releases containers whose client was killed and which have ended; called now and then.
@@ -160,7 +180,8 @@ final class ContainerManager: Sendable {
                 try? mounts.releaseShared(image.id)
             }
         }
-        try cloneVolume(CloneRequest(image: image.name, volume: id, sizeBytes: request.sizeBytes))
+        let clone = CloneRequest(image: image.name, volume: id, sizeBytes: request.sizeBytes)
+        try cloneVolume(clone, ephemeral: request.remove)
         clock.step("clone")
         do throws(Failure) { try mounts.claim(id, "root of container \(id)") } catch {
             try? mounts.store.remove(id)
@@ -176,9 +197,9 @@ final class ContainerManager: Sendable {
     }
 
     /// Clones an image and gives the clone another size where that is asked for.
-    func cloneVolume(_ request: CloneRequest) throws(Failure) {
+    func cloneVolume(_ request: CloneRequest, ephemeral: Bool = false) throws(Failure) {
         do throws(VolumeError) {
-            _ = try mounts.store.clone(image: request.image, as: request.volume)
+            _ = try mounts.store.clone(image: request.image, as: request.volume, ephemeral: ephemeral)
         } catch {
             throw Failure(error)
         }

@@ -14,8 +14,8 @@ extension Driver {
     /// Makes a container ready to start, with its image if that is not here.
     func createContainer(_ request: ContainerRequest) throws(Failure) -> ContainerAnswer {
         var clock = StepClock()
-        // Its start goes on beside the pull and the clone.
-        let child = try Child()
+        // If one has to be started, that goes on beside the pull and the clone.
+        let child = try Child.take()
         var image = localImage(request.image)
         let policy = request.pull ?? configuration[Settings.runPull]
         if RemoteReference.isRemote(request.image),

@@ -4,10 +4,12 @@ import Base
 import CLinux
 import Glibc
 
-/// The daemon's side of an `InternalRequest`: a child process of this program that does one thing.
+/// The daemon's side of an `InternalRequest`: a child process of this program that does one thing at a time.
 ///
 /// Blocks the calling thread, which must be a plain one. Every wait has a limit, after which the child is
-/// killed: whatever happens to a mount, the daemon itself goes on.
+/// killed: whatever happens to a mount, the daemon itself goes on. A child that has answered waits for the
+/// next request, since its start takes longer than most of them; it ends with its standard input, so with
+/// the daemon.
 final class Child {
     private let process: Int32
     /// Write end of the child's standard input; -1 once closed.
@@ -16,43 +18,60 @@ final class Child {
     private let output: Int32
     private var buffered: [UInt8] = []
     private var isReaped = false
+    /// Nothing is under way: the next request may be anybody's.
+    private var isIdle = true
 
     /// Seconds that one action may take.
     ///
     /// A flush at unmount is the longest of them.
     static let limitSeconds = 120.0
 
-    /// Does a request from start to end in a child of its own.
+    /// Does a request from start to end.
     @discardableResult
     static func run(_ request: InternalRequest) throws(Failure) -> InternalAnswer {
-        try Child().run(request)
+        try take().run(request)
     }
 
-    /// Starts a child that waits for its request: the start takes longer than most requests.
-    init() throws(Failure) {
-        let spawned: Spawned
-        do throws(SystemError) { spawned = try Self.spawn() } catch { throw Failure(error) }
+    /// A child that waits for a request; one is started when none does.
+    static func take() throws(Failure) -> Child {
+        while let spawned = ChildPool.take() {
+            let child = Child(spawned)
+            if child.isWaiting { return child }
+            child.isIdle = false
+        }
+        do throws(SystemError) { return Child(try spawn()) } catch { throw Failure(error) }
+    }
+
+    private init(_ spawned: Spawned) {
         (process, input, output) = (spawned.process, spawned.input, spawned.output)
     }
 
-    /// Starts a child with its request.
-    convenience init(_ request: InternalRequest) throws(Failure) {
-        try self.init()
+    /// Does a request from its start to its end.
+    func run(_ request: InternalRequest) throws(Failure) -> InternalAnswer {
+        try send(request)
+        let line = try readLine(until: .now.advanced(bySeconds: Self.limitSeconds))
+        isIdle = buffered.isEmpty
+        return try Self.decode(line)
+    }
+
+    /// Sends a request that lasts until `closeInput`.
+    func begin(_ request: InternalRequest) throws(Failure) {
         try send(request)
     }
 
-    /// Does a request from its start to its end; a child does one.
-    func run(_ request: InternalRequest) throws(Failure) -> InternalAnswer {
-        try send(request)
-        closeInput()
-        return try finish()
+    /// It has neither ended nor said anything that nobody asked for.
+    private var isWaiting: Bool {
+        var state = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+        return retrying { poll(&state, 1, 0) } == 0
     }
 
     private func send(_ request: InternalRequest) throws(Failure) {
+        isIdle = false
         Self.write(try JSON.encode(request) + [UInt8(ascii: "\n")], to: input)
     }
 
     deinit {
+        if isIdle, ChildPool.giveBack(Spawned(process: process, input: input, output: output)) { return }
         closeInput()
         if !isReaped {
             kill(process, SIGKILL)
@@ -69,7 +88,10 @@ final class Child {
 
     /// The next answer that the child prints.
     func answer(limitSeconds: Double = limitSeconds) throws(Failure) -> InternalAnswer {
-        let line = try readLine(until: .now.advanced(bySeconds: limitSeconds))
+        try Self.decode(try readLine(until: .now.advanced(bySeconds: limitSeconds)))
+    }
+
+    private static func decode(_ line: [UInt8]) throws(Failure) -> InternalAnswer {
         let answer = try JSON.decode(InternalAnswer.self, line)
         if let failure = answer.failure { throw failure }
         return answer
@@ -111,7 +133,7 @@ final class Child {
         _ = try? Subprocess.wait(for: process, "slacker internal")
     }
 
-    private struct Spawned {
+    struct Spawned: Sendable {
         let process: Int32
         let input: Int32
         let output: Int32

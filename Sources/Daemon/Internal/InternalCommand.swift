@@ -6,24 +6,30 @@ import Glibc
 import Mounts
 import OCI
 
-/// The child's side: does one `InternalRequest` and answers.
+/// The child's side: does one `InternalRequest` after the other and answers each.
 ///
 /// Runs as root in a process of its own.
 public enum InternalCommand {
     /// Seconds for which a frozen file system may hold up its writers.
     static let freezeGuardSeconds = 10.0
 
-    /// Reads the request from standard input, does it, prints the answer; the exit status is 0 or 1.
+    /// Reads requests from standard input until it ends, does each and prints its answer.
+    ///
+    /// The exit status is 0, or 1 when the last one failed.
     public static func main() -> Int32 {
-        var answer = InternalAnswer()
-        do throws(Failure) {
-            try execute(try JSON.decode(InternalRequest.self, try readRequest()), &answer)
-        } catch {
-            answer.failure = error
+        var status: Int32 = 0
+        while true {
+            var answer = InternalAnswer()
+            do throws(Failure) {
+                guard let request = try readRequest() else { return status }
+                try execute(try JSON.decode(InternalRequest.self, request), &answer)
+            } catch {
+                answer.failure = error
+            }
+            guard let bytes = try? JSON.encode(answer) else { return 1 }
+            writeLine(bytes)
+            status = answer.failure == nil ? 0 : 1
         }
-        guard let bytes = try? JSON.encode(answer) else { return 1 }
-        writeLine(bytes)
-        return answer.failure == nil ? 0 : 1
     }
 
     static func execute(_ request: InternalRequest, _ answer: inout InternalAnswer) throws(Failure) {
@@ -35,6 +41,7 @@ public enum InternalCommand {
                 answer.directory = try canonical(directory)
             case .prepare(let job, let bundle): try prepare(job, bundle, &answer)
             case .unmount(let jobs): for job in jobs { try unmount(job) }
+            case .discard(let directories): answer.notes = directories.compactMap(Leftovers.discard)
             case .freeze(let directory): try freeze(directory)
             case .thaw(let directory): try Freeze.thaw(directory)
             case .resize(let file, let sizeBytes): try Resize.run(file: file, sizeBytes: sizeBytes)
@@ -122,14 +129,16 @@ public enum InternalCommand {
         return String(cString: path)
     }
 
-    /// The request is one line, so that standard input can go on to hold a freeze.
-    private static func readRequest() throws(Failure) -> [UInt8] {
+    /// The request is one line, so that standard input can go on to hold a freeze; nil at its end.
+    ///
+    /// Nobody asks before the answer is there, so no more than the one line comes.
+    private static func readRequest() throws(Failure) -> [UInt8]? {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while bytes.last != UInt8(ascii: "\n") {
             let count = retrying { read(0, &buffer, buffer.count) }
             if count < 0 { throw Failure(SystemError.last("read", "request")) }
-            if count == 0 { break }
+            if count == 0 { return nil }
             bytes.append(contentsOf: buffer[..<count])
         }
         return bytes

@@ -2,10 +2,10 @@
 
 public import Mounts
 
-/// What the daemon asks of a child process of its own program, over the child's standard input.
+/// What the daemon asks of a child process of its own program, one line of JSON on the child's standard input.
 ///
 /// The daemon serves the files under its mounts, so a thread of it that waits for such a mount could wait for
-/// itself. Whatever touches a mount is therefore done by a child that lives as long as the one action.
+/// itself. Whatever touches a mount is therefore done by a child.
 public enum InternalRequest: Codable, Sendable {
     /// Mounts a block file on a directory, which is made when it is missing.
     case mount(MountJob)
@@ -15,6 +15,8 @@ public enum InternalRequest: Codable, Sendable {
     case prepare(mount: MountJob?, bundle: BundleJob)
     /// Takes mounts away, in order, and removes directories that are then empty where that is asked for.
     case unmount([UnmountJob])
+    /// Takes bundle directories away with the roots that are mounted in them, whose content nobody wants.
+    case discard([String])
     /// Holds a file system still until standard input ends.
     case freeze(directory: String)
     /// Lifts a freeze whose child was killed.

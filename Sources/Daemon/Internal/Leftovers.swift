@@ -16,8 +16,26 @@ enum Leftovers {
         stopContainers(run, &notes)
         unmountLoops(run, &notes)
         unmountRest(run, &notes)
-        for directory in ["containers", "images"] { removeTree(run + "/" + directory, &notes) }
+        for directory in ["containers", "images", "ended"] { removeTree(run + "/" + directory, &notes) }
         return notes
+    }
+
+    /// Takes away the bundle of a container that has ended, and its root without asking who still uses that.
+    ///
+    /// - Returns: what is left, for the log; nil when nothing is.
+    static func discard(_ bundle: String) -> String? {
+        let root = bundle + "/rootfs"
+        if umount2(root, Int32(MNT_DETACH)) < 0, errno != EINVAL, errno != ENOENT {
+            return "\(SystemError.last("umount", root))"
+        }
+        do throws(SystemError) {
+            // First, and alone: should anything be mounted there still, it is not entered.
+            try Directories.removeEmpty(root)
+            try Directories.removeTree(bundle)
+            return nil
+        } catch {
+            return "\(error)"
+        }
     }
 
     /// Containers whose root has died with the daemon cannot go on.

@@ -64,15 +64,23 @@ extension MountManager {
     ///
     /// Another mount namespace, of a process that a container left behind, may keep the file system alive:
     /// then it ends when that process does.
-    func releaseVolume(_ name: String, device: String, remove: Bool) throws(Failure) {
+    func releaseVolume(_ name: String, device: String) {
         let file = file(ofVolume: name)
         if isAttached(device, file) {
-            state.withLock { $0.lingering[name] = Lingering(file: file, device: device, remove: remove) }
-            return
+            state.withLock { $0.lingering[name] = Lingering(file: file, device: device) }
+        } else {
+            unclaim(name)
         }
-        unclaim(name)
-        if remove {
-            do throws(VolumeError) { try store.remove(name) } catch { throw Failure(error) }
+    }
+
+    /// Gives up the root of a container that has ended, and its volume with it.
+    ///
+    /// Whoever still uses the file system keeps what it needs, without a name.
+    func discardVolume(_ info: MountInfo) throws(Failure) {
+        try locks.with(["volume:" + info.name]) { () throws(Failure) in
+            _ = state.withLock { $0.mounts.removeValue(forKey: info.directory) }
+            unclaim(info.name)
+            do throws(VolumeError) { try store.remove(info.name) } catch { throw Failure(error) }
         }
     }
 
@@ -82,7 +90,6 @@ extension MountManager {
         for (name, entry) in all where !isAttached(entry.device, entry.file) {
             guard state.withLock({ $0.lingering.removeValue(forKey: name) }) != nil else { continue }
             unclaim(name)
-            if entry.remove { try? store.remove(name) }
         }
     }
 

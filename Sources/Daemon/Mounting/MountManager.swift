@@ -42,7 +42,6 @@ final class MountManager: Sendable {
     struct Lingering {
         let file: String
         let device: String
-        let remove: Bool
     }
 
     init(places: Places, store: VolumeStore) {
@@ -88,17 +87,17 @@ final class MountManager: Sendable {
                 throw Failure(.inUse, "\(directory): the root of container '\(container)'; stop that first")
             }
             try Child.run(.unmount([UnmountJob(directory: directory, lazily: false, remove: false)]))
-            try drop(info, remove: false)
+            try drop(info)
         }
     }
 
     /// Forgets a mount that is gone from its directory, and frees what was under it.
-    func drop(_ info: MountInfo, remove: Bool) throws(Failure) {
+    func drop(_ info: MountInfo) throws(Failure) {
         guard let record = state.withLock({ $0.mounts.removeValue(forKey: info.directory) }) else { return }
         if let id = record.imageID {
             try releaseShared(id)
         } else {
-            try releaseVolume(info.name, device: info.device, remove: remove)
+            releaseVolume(info.name, device: info.device)
         }
     }
 
@@ -108,7 +107,7 @@ final class MountManager: Sendable {
         guard let table = try? MountTable.current() else { return }
         let present = Set(table.entries.map(\.directory))
         for info in list() where info.container == nil && !present.contains(info.directory) {
-            try? drop(info, remove: false)
+            try? drop(info)
         }
     }
 

@@ -13,8 +13,9 @@ extension MountManager {
             guard let directory = mountPoint(ofVolume: request.volume) else {
                 return try take(request)
             }
-            let child = try Child(.freeze(directory: directory))
+            let child = try Child.take()
             do throws(Failure) {
+                try child.begin(.freeze(directory: directory))
                 _ = try child.answer()
                 let image = try take(request)
                 child.closeInput()
