@@ -55,7 +55,13 @@ import Testing
         let seen = Lock<[FillProgress]>([])
         let fill = engine.fill(fixture.map, owner: 3) { progress in seen.withLock { $0.append(progress) } }
         fill.pause()
-        #expect(eventually { source.open == 0 })
+        // What has come is decoded yet.
+        #expect(
+            eventually {
+                let before = fixture.presentCount
+                usleep(100_000)
+                return source.open == 0 && fixture.presentCount == before
+            })
         let there = fixture.presentCount
         usleep(200_000)
         #expect(fixture.presentCount == there)
