@@ -10,7 +10,7 @@ public final class ControlClient {
     static let rootHeader = "X-Slacker-Root"
 
     private let places: Places
-    private let session: Session
+    private let session: SocketSession
     private let headers: [(name: String, value: String)]
     /// Called once when nobody listens; then the request is made again.
     private let startDaemon: (() throws(Failure) -> Void)?
@@ -21,12 +21,12 @@ public final class ControlClient {
     ///   - startDaemon: brings a daemon up, or throws why it cannot; nil to never start one.
     public init(
         _ places: Places, expectedRoot: String?, startDaemon: (() throws(Failure) -> Void)?
-    ) throws(Failure) {
+    ) {
         self.places = places
         headers =
             [("Content-Type", "application/json")] + (expectedRoot.map { [(Self.rootHeader, $0)] } ?? [])
         self.startDaemon = startDaemon
-        do throws(HTTPError) { session = try Session() } catch { throw Failure(.unavailable, "\(error)") }
+        session = SocketSession(path: places.socket)
     }
 
     /// Sends a request without a body and decodes the answer.
@@ -65,8 +65,7 @@ public final class ControlClient {
         _ method: String, _ path: String, body: [UInt8]?, onBody: ((UnsafeRawBufferPointer) -> Bool)? = nil
     ) throws(Failure) -> Response {
         let request = Request(
-            method, "http://slacker/\(Version.api)/\(path)", headers: headers, body: body,
-            unixSocketPath: places.socket)
+            method, "http://slacker/\(Version.api)/\(path)", headers: headers, body: body)
         var response: Response
         do throws(HTTPError) {
             response = try session.perform(request, onBody: onBody)

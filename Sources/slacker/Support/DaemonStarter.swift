@@ -88,9 +88,8 @@ struct DaemonStarter {
     private func waitForOther() throws(Failure) {
         let deadline = MonotonicTime.now.advanced(bySeconds: Self.limitSeconds)
         while MonotonicTime.now < deadline {
-            if let client = try? ControlClient(places, expectedRoot: nil, startDaemon: nil),
-                (try? client.call("GET", "status", as: StatusInfo.self)) != nil
-            {
+            let client = ControlClient(places, expectedRoot: nil, startDaemon: nil)
+            if (try? client.call("GET", "status", as: StatusInfo.self)) != nil {
                 return
             }
             usleep(20_000)

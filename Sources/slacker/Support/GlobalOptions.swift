@@ -36,7 +36,7 @@ struct GlobalOptions: ParsableArguments {
         try Requirements.check()
         let places = configuration.places
         let starter = DaemonStarter(places, file: config.map(Paths.absolute))
-        return try ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
+        return ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
             () throws(Failure) in
             try starter.start()
         }
