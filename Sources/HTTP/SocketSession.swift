@@ -6,9 +6,9 @@ import Glibc
 
 /// Makes one request after the other to a server on a unix socket of this machine, over one connection.
 ///
-/// For the command line, where loading libcurl would take longer than most answers do. It speaks HTTP/1.1 with
-/// bodies of a known length, which is what a control socket needs. `perform` blocks; a session belongs to one
-/// thread at a time.
+/// For the command line, where loading libcurl would take longer than most answers do. It speaks HTTP/1.1
+/// with bodies of a known length, which is what a control socket needs. `perform` blocks; a session belongs
+/// to one thread at a time.
 public final class SocketSession {
     /// Bytes of status line and headers that an answer may have.
     private static let headLimitBytes = 1 << 16
@@ -185,7 +185,7 @@ public final class SocketSession {
 }
 
 extension ResponseHead {
-    /// Takes the status line and the headers apart, without the empty line that ends them; nil if they are none.
+    /// Takes the status line and the headers apart, without the empty line at their end; nil if they are none.
     fileprivate init?(_ text: String, path: String) {
         // A line break is one character to Swift.
         let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)

@@ -10,8 +10,8 @@ import Synchronization
 /// b * 4096, a map of block states in memory, and the log from which the map is rebuilt.
 ///
 /// The two files are made by the first change, so an untouched clone has none. An ephemeral delta is never
-/// read back: it has the data file alone, without a name, so that nothing of it outlives the process. A frozen delta, part of a
-/// snapshot that is not yet sealed, is the same thing that nobody changes any more.
+/// read back: it has the data file alone, without a name, so that nothing of it outlives the process. A
+/// frozen delta, part of a snapshot that is not yet sealed, is the same thing that nobody changes any more.
 final class Delta: Sendable {
     /// The open files and what is guarded with them.
     ///

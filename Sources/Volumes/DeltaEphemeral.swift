@@ -4,8 +4,8 @@ import Base
 import Blocks
 import Glibc
 
-// Nothing of an ephemeral delta is ever read back: its volume goes at the next start. So it takes no flush, no
-// log and no name; the kernel frees the file with the process, however that ends.
+// Nothing of an ephemeral delta is ever read back: its volume goes at the next start. So it takes no flush,
+// no log and no name; the kernel frees the file with the process, however that ends.
 
 extension Delta {
     /// The data file without a name; a file system that has no such files gives it one.

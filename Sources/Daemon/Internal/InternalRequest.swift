@@ -2,7 +2,7 @@
 
 public import Mounts
 
-/// What the daemon asks of a child process of its own program, one line of JSON on the child's standard input.
+/// What the daemon asks of a child process of its own program: a line of JSON on the child's standard input.
 ///
 /// The daemon serves the files under its mounts, so a thread of it that waits for such a mount could wait for
 /// itself. Whatever touches a mount is therefore done by a child.
