@@ -195,6 +195,12 @@ struct PullJob: Sendable {
             throw .volumes(error)
         }
         ArtifactHints(root: clients.store.root).add(exact, for: [digest])
+        // Images derived from this one are pushed as layers on the ordinary image that it was attached to.
+        if let subject = image.artifact.subject,
+            case .registry(let ordinary) = exactReference(subject.digest)
+        {
+            OrdinaryOrigins(root: clients.store.root).note(ordinary, for: digest)
+        }
         var report = PullReport(image: record, kind: .block, reference: "\(exact)", digest: hosted.digest)
         report.chunks = chunks.count
         report.presentChunks = present

@@ -75,6 +75,27 @@ import Volumes
         #expect(try fixture.listing("again") == fixture.listing("base"))
     }
 
+    /// What was pulled lazily still knows the ordinary image that it was attached to.
+    @Test func aChangeOfALazilyPulledImageBecomesOneLayer() throws {
+        let fixture = try OrdinaryFixture()
+        try fixture.pushBase()
+        _ = try fixture.pull("team/base:1", as: "base")
+        let pushed = try OrdinaryPusher.pushBoth(
+            image: "base", to: try fixture.reference("team/both:1"), clients: fixture.clients)
+        try Directories.removeFile(fixture.path + "/state/ordinary-images")
+        let pulled = try Puller.pull(
+            .registry(try fixture.reference("team/both:1")), as: "lazy",
+            options: PullOptions(policy: .everyone), clients: fixture.clients)
+        #expect(pulled.kind == .block)
+        try fixture.derive("derived", from: "lazy", by: "echo new > etc/new")
+        let report = try OrdinaryPusher.push(
+            image: "derived", to: try fixture.reference("team/both:2"), clients: fixture.clients)
+        let base = "\(pushed.ordinary.manifest.digest)"
+        #expect(report.layerCount == 3 && report.base?.hasSuffix(base) == true)
+        _ = try fixture.pull("team/both:2", as: "again")
+        #expect(try fixture.listing("again") == fixture.listing("derived"))
+    }
+
     @Test func aLayerThatIsGoneEndsThePull() throws {
         let fixture = try OrdinaryFixture()
         try fixture.pushBase()
