@@ -113,6 +113,6 @@ let package = Package(
         tests(
             "DaemonTests",
             ["Daemon", "Distribution", "Mounts", "Volumes", "ChunkStore", "OCI", "HTTP", "Base"]),
-        tests("IntegrationTests", ["Base"]),
+        tests("IntegrationTests", ["TestSupport", "Base"]),
     ]
 )

@@ -13,8 +13,10 @@ public protocol HTTPRequestProvider: AnyObject, Sendable {
     /// May block, for a token for example: it is called on a thread of the source.
     func request(for object: ObjectName) throws(SourceFailure) -> (Request, TransferOptions)
 
-    /// The last request for this object was answered with 401 or 403: what it was made with is of no use
-    /// any more. May block as well.
+    /// The last request for this object did not bring what was asked for. May block as well.
+    ///
+    /// With 401 or 403, what it was made with is of no use any more; otherwise another server may do better.
+    /// - Parameter status: of the answer; 0 where none came, or where its bytes were wrong.
     func rejected(_ object: ObjectName, status: Int)
 }
 
@@ -46,6 +48,10 @@ public final class HTTPPackSource: PackSource {
             receiver: receiver, loop: loop, provider: provider, worker: worker)
         fetch.begin(refusedStatus: nil)
         return fetch
+    }
+
+    public func distrust(_ object: ObjectName) {
+        worker.run { [provider] in provider.rejected(object, status: 0) }
     }
 
     private static func group(of class: FetchClass) -> TransferGroup {

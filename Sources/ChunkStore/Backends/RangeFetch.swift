@@ -188,16 +188,26 @@ final class RangeFetch: TransferReceiver, FetchCancellation {
             return receiver.finish(nil)
         }
         if isCancelled { return receiver.finish(.cancelled) }
-        if let failure = progress.failure { return receiver.finish(failure) }
+        if let failure = progress.failure { return fail(failure) }
         switch result {
-        case .failure(let error): receiver.finish(SourceFailure(error))
+        case .failure(let error): fail(SourceFailure(error))
         case .success(let summary):
             let status = summary.head.status
             if status == 401 || status == 403, progress.attempts == 1 { return begin(refusedStatus: status) }
-            receiver.finish(
+            fail(
                 progress.bodyStart == nil
                     ? SourceFailure(summary.head, progress.errorBody, "\(object)")
                     : .invalid("\(object): \(progress.delivered) bytes in place of \(range.count)"))
+        }
+    }
+
+    /// The provider hears of it first, so that another try may go to another server.
+    private func fail(_ failure: SourceFailure) {
+        if failure == .cancelled { return receiver.finish(failure) }
+        let status = progress.head?.status ?? 0
+        worker.run { [self] in
+            provider.rejected(object, status: status)
+            receiver.finish(failure)
         }
     }
 }

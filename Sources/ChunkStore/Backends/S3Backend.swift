@@ -152,7 +152,9 @@ private final class S3RequestProvider: HTTPRequestProvider {
         return (client.request(call), client.options(call))
     }
 
-    func rejected(_ object: ObjectName, status: Int) { client.forgetCredentials() }
+    func rejected(_ object: ObjectName, status: Int) {
+        if status == 401 || status == 403 { client.forgetCredentials() }
+    }
 }
 
 /// Checks what came for a range that was read as a whole.

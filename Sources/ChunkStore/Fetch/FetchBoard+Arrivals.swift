@@ -127,8 +127,9 @@ extension FetchBoard {
         source.noteDamage(now)
         source.failures += 1
         source.lastError = text
-        let name = source.name
+        let (name, object, pack) = (source.name, source.object, piece.place.pack.name)
         actions.logs.append {
+            object.distrust(pack)
             Log.warning("fetch", "a source gave damaged bytes", ["source": name, "reason": text])
         }
         retry(piece.flight, source, .invalid(text), now, &actions)

@@ -33,6 +33,14 @@ public protocol PackSource: AnyObject, Sendable {
         _ object: ObjectName, sizeBytes: UInt64, range: Range<UInt64>, class: FetchClass,
         to receiver: any RangeReceiver
     ) -> any FetchCancellation
+
+    /// Bytes that it delivered of this object were wrong: if it stands for several servers, another one is
+    /// to be asked. Never blocks.
+    func distrust(_ object: ObjectName)
+}
+
+extension PackSource {
+    public func distrust(_ object: ObjectName) {}
 }
 
 /// A range that is being read.
