@@ -106,7 +106,8 @@ let package = Package(
         tests(
             "DistributionTests",
             [
-                "Distribution", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "TestSupport", "Blocks",
+                "Distribution", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "HTTP", "TestSupport",
+                "Blocks",
                 "Base",
             ]),
         tests("MountsTests", ["Mounts", "OCI", "Base", "CLinux"]),

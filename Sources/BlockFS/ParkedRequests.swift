@@ -15,7 +15,9 @@ import Volumes
 ///
 /// How many can wait is bounded by what the kernel sends: `max_background` and the threads that wait in it.
 final class ParkedRequests: Sendable {
-    /// Tries a request; nil when it has been answered, else what it waits for. Throws before it answers.
+    /// Tries a request; nil when it has been answered, else what it waits for.
+    ///
+    /// Throws before it answers.
     typealias Attempt = @Sendable (_ request: fuse_req_t, _ server: Server) throws -> AbsentBlocks?
 
     /// Blocks that came can be dropped again before they are read; more often than this is hopeless.

@@ -16,7 +16,9 @@ final class CertificateFiles: Sendable {
 
     private let entries = Lock<[String: Entry]>([:])
 
-    /// The files one after the other; a failure names the one that cannot be read. nil for none.
+    /// The files one after the other, nil for none.
+    ///
+    /// A failure names the one that cannot be read.
     func bytes(of paths: [String]) -> Result<[UInt8], CertificateFileError>? {
         if paths.isEmpty { return nil }
         var all: [UInt8] = []

@@ -39,7 +39,9 @@ public final class TransferLoop: Sendable {
 
     deinit { core.stop() }
 
-    /// Any thread; never waits for the network. The receiver is held until it has heard `finish`.
+    /// Any thread; never waits for the network.
+    ///
+    /// The receiver is held until it has heard `finish`.
     ///
     /// A loop that has been stopped answers with `.stopped`, on a thread of its own.
     @discardableResult

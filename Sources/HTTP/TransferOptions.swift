@@ -22,8 +22,9 @@ public struct TransferGroup: Hashable, Sendable {
     /// All groups, the most urgent first.
     static let all: [TransferGroup] = [.demand, .control, .readAhead, .boot, .upload, .background]
 
-    /// Small answers that never wait for their reader: these may share one connection. A stream that
-    /// pauses would hold up its neighbours, so all others get connections of their own.
+    /// Small answers that never wait for their reader: these may share one connection.
+    ///
+    /// A stream that pauses would hold up its neighbours, so all others get connections of their own.
     var sharesConnections: Bool { self == .demand || self == .control || self == .readAhead }
 
     /// Somebody waits for it at this moment.
@@ -38,7 +39,9 @@ public struct TLSOptions: Hashable, Sendable {
     public var clientCertificate: String?
     /// File with its key (PEM); nil when it is in the same file.
     public var clientKey: String?
-    /// Believes any server. Nobody is safe then who does not check what arrives by its digest.
+    /// Believes any server.
+    ///
+    /// Nobody is safe then who does not check what arrives by its digest.
     public var skipVerify: Bool
 
     public init(

@@ -149,7 +149,7 @@ final class LyingServer: Sendable {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes {
-                send(connection, $0.baseAddress! + done, bytes.count - done, Int32(MSG_NOSIGNAL))
+                send(connection, $0.baseAddress.map { $0 + done }, bytes.count - done, Int32(MSG_NOSIGNAL))
             }
             if count <= 0 { return }
             done += count

@@ -4,9 +4,9 @@ public import Base
 public import HTTP
 
 /// Objects on a plain HTTP server: `BASE/packs/DIGEST`, `BASE/maps/DIGEST`, `BASE/names/NAME.json`, as a
-/// directory backend lays them out. Only reads; the server must answer requests for ranges.
+/// directory backend lays them out.
 ///
-/// Every call blocks: plain threads only, and never the loop's own.
+/// Only reads; the server must answer requests for ranges. Every call blocks: plain threads only, and never the loop's own.
 public final class HTTPBackend: Backend {
     private let base: String
     private let headers: [(name: String, value: String)]
