@@ -8,8 +8,10 @@ final class JSONLines {
     private let stream: UnsafeMutablePointer<FILE>
     private let encoder = JSONEncoder()
 
-    init(path: String) throws(BenchError) {
-        guard let stream = fopen(path, "we") else { throw .last("open", path) }
+    /// - Parameter appending: keeps what is there, but for a last line that was not finished.
+    init(path: String, appending: Bool = false) throws(BenchError) {
+        if appending { try Self.cutUnfinishedLine(of: path) }
+        guard let stream = fopen(path, appending ? "ae" : "we") else { throw .last("open", path) }
         self.stream = stream
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     }
@@ -23,6 +25,13 @@ final class JSONLines {
         if fwrite(line, 1, line.count, stream) != line.count || fflush(stream) != 0 {
             throw BenchError.last("write", "json file")
         }
+    }
+
+    private static func cutUnfinishedLine(of path: String) throws(BenchError) {
+        guard let text = Files.text(path) else { return }
+        let end = text.utf8.lastIndex(of: UInt8(ascii: "\n")).map { text.utf8.index(after: $0) }
+        let length = text.utf8.distance(from: text.utf8.startIndex, to: end ?? text.utf8.startIndex)
+        if length < text.utf8.count, truncate(path, off_t(length)) < 0 { throw .last("truncate", path) }
     }
 
     private struct Line<Value: Encodable>: Encodable {
