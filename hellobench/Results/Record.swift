@@ -39,6 +39,14 @@ enum Operation: String, Codable, Sendable, CaseIterable {
     case commit, push, pull, run
 }
 
+/// What operations add up to.
+enum Cycle: String, Codable, Sendable, CaseIterable {
+    /// The image as it is: push, or pull and run.
+    case deployment
+    /// One changed file: commit, push, pull elsewhere, run.
+    case development
+}
+
 enum Outcome: String, Codable, Sendable {
     case ok, failed, timeout
 }
@@ -56,6 +64,8 @@ struct SampleRecord: ResultRecord, Equatable {
     /// As on the command line: `slacker`, `containerd`, `containerd:zfs`, ...
     var engine: String
     var op: Operation
+    /// Left out, it is part of a deployment.
+    var cycle: Cycle?
     /// Caches and stores were empty before.
     var cold: Bool
     var link: LinkRecord?
