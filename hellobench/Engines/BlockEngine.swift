@@ -5,16 +5,16 @@ protocol BlockEngine: AnyObject {
     /// As it stands in tables and JSON.
     var name: String { get }
     /// Whether it takes part in the workload.
-    func measures(_ workload: Workload) -> Bool
+    func measures(_ workload: BlockWorkload) -> Bool
     /// The device to measure a workload on; its data has been read once.
-    func device(for workload: Workload) throws -> Device
+    func device(for workload: BlockWorkload) throws -> Device
     /// The measurement on the device is over.
-    func finish(_ workload: Workload) throws
+    func finish(_ workload: BlockWorkload) throws
 }
 
 extension BlockEngine {
-    func measures(_ workload: Workload) -> Bool { true }
-    func finish(_ workload: Workload) throws {}
+    func measures(_ workload: BlockWorkload) -> Bool { true }
+    func finish(_ workload: BlockWorkload) throws {}
 }
 
 /// What the engines share.

@@ -18,16 +18,16 @@ final class FreshEngine: BlockEngine {
         file = "\(setting.directory)/\(directIO ? "direct" : "buffered").sparse"
     }
 
-    func measures(_ workload: Workload) -> Bool { workload.writes }
+    func measures(_ workload: BlockWorkload) -> Bool { workload.writes }
 
-    func device(for workload: Workload) throws -> Device {
+    func device(for workload: BlockWorkload) throws -> Device {
         try setting.commands.run(["truncate", "--size=\(setting.sizeBytes)", file])
         let loop = try LoopDevice(file, directIO: directIO, setting.commands, setting.cleanup)
         self.loop = loop
         return Device(path: loop.path, offsetBytes: 0)
     }
 
-    func finish(_ workload: Workload) throws {
+    func finish(_ workload: BlockWorkload) throws {
         try loop?.detach()
         loop = nil
         try setting.commands.run(["rm", file])

@@ -15,7 +15,7 @@ final class LocalEngine: BlockEngine {
         try setting.warm(device)
     }
 
-    func device(for workload: Workload) -> Device { device }
+    func device(for workload: BlockWorkload) -> Device { device }
 
     /// Copies the measured part of a file, with every block written, holes as well.
     static func copy(

@@ -20,7 +20,7 @@ final class QemuEngine: BlockEngine {
     }
 
     /// Reads see an overlay that nobody wrote to; writes go to another one, which fills up.
-    func device(for workload: Workload) throws -> Device {
+    func device(for workload: BlockWorkload) throws -> Device {
         if let ready = workload.writes ? writing : reading { return ready }
         let device = try export(workload.writes ? "write" : "read")
         if workload.writes { writing = device } else { reading = device }

@@ -38,7 +38,7 @@ final class VolumeEngine: BlockEngine {
 
     private func device(_ loop: LoopDevice) -> Device { Device(path: loop.path, offsetBytes: offsetBytes) }
 
-    func device(for workload: Workload) throws -> Device {
+    func device(for workload: BlockWorkload) throws -> Device {
         if !workload.writes { return device(readDevice) }
         if state == .delta, let loop = writeDevice { return device(loop) }
         clones += 1
@@ -49,7 +49,7 @@ final class VolumeEngine: BlockEngine {
         return device(loop)
     }
 
-    func finish(_ workload: Workload) throws {
+    func finish(_ workload: BlockWorkload) throws {
         guard workload.writes, state == .clean, let loop = writeDevice else { return }
         try loop.detach()
         writeDevice = nil

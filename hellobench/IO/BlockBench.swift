@@ -2,7 +2,7 @@
 
 /// Reads and writes on block devices, engine against engine.
 struct BlockBench {
-    let workloads: [Workload]
+    let workloads: [BlockWorkload]
     let runs: Int
     let fio: Fio
     let setting: Setting
@@ -45,7 +45,7 @@ struct BlockBench {
         return figures
     }
 
-    private func measure(_ workload: Workload, _ engine: any BlockEngine) throws -> FioResult {
+    private func measure(_ workload: BlockWorkload, _ engine: any BlockEngine) throws -> FioResult {
         try Interrupt.check()
         let device = try engine.device(for: workload)
         let result = try fio.run(workload, on: device)

@@ -23,7 +23,7 @@ struct BlockReport {
     private let rows: [Row]
     private let runs: Int
 
-    init(_ figures: BlockBench.Figures, _ workloads: [Workload], runs: Int) {
+    init(_ figures: BlockBench.Figures, _ workloads: [BlockWorkload], runs: Int) {
         self.runs = runs
         rows = workloads.flatMap { workload in
             let medians = (figures[workload.name] ?? [:]).mapValues { Statistics($0).median }

@@ -10,7 +10,7 @@ struct FioResult: Encodable {
     let p50Microseconds: Double
     let p99Microseconds: Double
 
-    func figure(of workload: Workload) -> Double {
+    func figure(of workload: BlockWorkload) -> Double {
         workload.isSequential ? bytesPerSecond / 1_048_576 : operationsPerSecond
     }
 }
@@ -21,7 +21,7 @@ struct Fio {
     let seconds: Int
 
     /// Reads go on for the whole time; writes end after one pass, so a new clone's blocks are written once.
-    func run(_ workload: Workload, on device: Device) throws -> FioResult {
+    func run(_ workload: BlockWorkload, on device: Device) throws -> FioResult {
         let output = setting.directory + "/fio.json"
         var arguments = [
             "fio", "--name=job", "--filename=\(device.path)", "--rw=\(workload.pattern)",

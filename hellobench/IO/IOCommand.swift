@@ -99,7 +99,8 @@ struct IOCommand: ParsableCommand {
     private func run(_ program: String, _ setting: Setting, _ lines: JSONLines?) throws {
         let parts = try parts
         let workloads =
-            (parts.contains(.reads) ? Workload.reads : []) + (parts.contains(.writes) ? Workload.writes : [])
+            (parts.contains(.reads) ? BlockWorkload.reads : [])
+            + (parts.contains(.writes) ? BlockWorkload.writes : [])
         try lines?.write("machine", try machine(program, setting))
         let tar = setting.directory + "/image.tar"
         if !workloads.isEmpty || parts.contains(.memory) { try makeTar(tar) }

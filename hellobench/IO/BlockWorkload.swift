@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One way of using a block device, as fio's options say it, and what it must reach.
-struct Workload {
+struct BlockWorkload {
     /// As it stands in tables and JSON.
     let name: String
     /// fio's `--rw`.
@@ -36,16 +36,16 @@ struct Workload {
 
     private static func read(
         _ name: String, _ pattern: String, _ bytes: Int, _ depth: Int, qemu: Double
-    ) -> Workload {
-        Workload(
+    ) -> BlockWorkload {
+        BlockWorkload(
             name: name, pattern: pattern, blockBytes: bytes, depth: depth, synchronous: false,
             leastAgainstLocal: 0.95, leastAgainstQemu: qemu)
     }
 
     private static func write(
         _ name: String, _ pattern: String, _ bytes: Int, _ depth: Int, synchronous: Bool = false
-    ) -> Workload {
-        Workload(
+    ) -> BlockWorkload {
+        BlockWorkload(
             name: name, pattern: pattern, blockBytes: bytes, depth: depth, synchronous: synchronous,
             leastAgainstLocal: 0.8, leastAgainstQemu: nil)
     }
