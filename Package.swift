@@ -90,7 +90,7 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-L", Context.packageDirectory + "/Sources/CLateCurl/link"])]),
         .executableTarget(
             name: "hellobench", dependencies: [arguments], path: "hellobench",
-            swiftSettings: strict),
+            resources: [.embedInCode("workloads")], swiftSettings: strict),
 
         .target(
             name: "TestSupport", dependencies: ["Base"], path: "Tests/TestSupport", swiftSettings: strict),

@@ -5,6 +5,11 @@ import Glibc
 /// The few file operations that a benchmark needs besides those of the programs it runs.
 enum Files {
     static func text(_ path: String) -> String? {
+        bytes(path).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The whole content; nil when it cannot be opened, `errno` saying why.
+    static func bytes(_ path: String) -> [UInt8]? {
         guard let stream = fopen(path, "re") else { return nil }
         defer { fclose(stream) }
         var bytes: [UInt8] = []
@@ -14,7 +19,15 @@ enum Files {
             if count == 0 { break }
             bytes.append(contentsOf: buffer[..<count])
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
+    }
+
+    /// Makes a file, or replaces its content.
+    static func write(_ content: [UInt8], to path: String, mode: mode_t = 0o644) throws(BenchError) {
+        guard let stream = fopen(path, "we") else { throw .last("open", path) }
+        let written = fwrite(content, 1, content.count, stream)
+        if fclose(stream) != 0 || written != content.count { throw .last("write", path) }
+        if chmod(path, mode) < 0 { throw .last("chmod", path) }
     }
 
     static func makeDirectory(_ path: String) throws(BenchError) {
