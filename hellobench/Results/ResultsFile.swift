@@ -53,13 +53,41 @@ struct Results: Equatable {
         func value<Value: Decodable>() throws -> Value { try decoder.decode(Value.self, from: line) }
         switch try decoder.decode(Head.self, from: line).kind {
         case MachineRecord.kind: machines.append(try value())
-        case SampleRecord.kind: samples.append(try value())
-        case TimelineRecord.kind: timelines.append(try value())
-        case ThroughputRecord.kind: throughputs.append(try value())
+        case SampleRecord.kind: samples.append(try Self.checked(value()))
+        case TimelineRecord.kind: timelines.append(try Self.checked(value()))
+        case ThroughputRecord.kind: throughputs.append(try Self.checked(value()))
         case AnalysisRecord.kind: analyses.append(try value())
-        case ScaleRecord.kind: scales.append(try value())
+        case ScaleRecord.kind: scales.append(try Self.checked(value()))
         case let kind: unknown[kind, default: 0] += 1
         }
+    }
+
+    private static func checked(_ sample: SampleRecord) throws(BenchError) -> SampleRecord {
+        let parts = [sample.seconds, sample.engineSeconds, sample.containerSeconds, sample.teardownSeconds]
+        try require(parts.allSatisfy { $0 ?? 0 >= 0 }, "seconds are below zero")
+        try require(sample.phases?.values.allSatisfy { $0 >= 0 } ?? true, "a phase is below zero")
+        return sample
+    }
+
+    private static func checked(_ timeline: TimelineRecord) throws(BenchError) -> TimelineRecord {
+        let isGood = timeline.points.allSatisfy { $0.count == 2 && $0[0] >= 0 && $0[1] >= 0 }
+        try require(isGood, "a point is not two numbers from zero up, seconds and bytes")
+        return timeline
+    }
+
+    private static func checked(_ throughput: ThroughputRecord) throws(BenchError) -> ThroughputRecord {
+        let isGood = throughput.startSeconds >= 0 && throughput.perSecond.allSatisfy { $0 >= 0 }
+        try require(isGood, "a figure is below zero")
+        return throughput
+    }
+
+    private static func checked(_ scale: ScaleRecord) throws(BenchError) -> ScaleRecord {
+        try require(scale.seconds >= 0 && scale.containers > 0, "seconds or containers are below zero")
+        return scale
+    }
+
+    private static func require(_ holds: Bool, _ complaint: String) throws(BenchError) {
+        if !holds { throw .answer(complaint) }
     }
 
     /// What is wrong with a line, in a few words.

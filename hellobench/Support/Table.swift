@@ -29,6 +29,7 @@ struct Table {
 /// Numbers as people read them.
 enum Format {
     static func fixed(_ value: Double, _ digits: Int) -> String {
+        if !(value.magnitude < 1e15) { return "\(value)" }
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }
         let scaled = Int64((abs(value) * scale).rounded())
