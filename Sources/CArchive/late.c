@@ -65,9 +65,11 @@ LATE(
     (a, b, c, d))
 LATE(int, archive_entry_xattr_reset, (struct archive_entry *a), (a))
 LATE(const char *, archive_error_string, (struct archive *a), (a))
+LATE(la_int64_t, archive_filter_bytes, (struct archive *a, int b), (a, b))
 LATE(
     int, archive_read_data_block, (struct archive *a, const void **b, size_t *c, la_int64_t *d),
     (a, b, c, d))
+LATE(int, archive_read_data_skip, (struct archive *a), (a))
 LATE(int, archive_read_free, (struct archive *a), (a))
 LATE(struct archive *, archive_read_new, (void), ())
 LATE(int, archive_read_next_header, (struct archive *a, struct archive_entry **b), (a, b))

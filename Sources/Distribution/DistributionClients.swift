@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ChunkStore
+public import Flatten
 public import HTTP
 public import OCI
 public import Volumes
@@ -13,16 +14,19 @@ public struct DistributionClients: Sendable {
     public let sources: SourceFactory
     /// Fetches chunks; nil where nothing is read lazily, as in a tool that only pushes.
     public let engine: FetchEngine?
+    /// What ordinary images may cost.
+    public let importLimits: ImportLimits
 
     public init(
         store: VolumeStore, loop: TransferLoop, registry: RegistryClient, sources: SourceFactory,
-        engine: FetchEngine?
+        engine: FetchEngine?, importLimits: ImportLimits = ImportLimits()
     ) {
         self.store = store
         self.loop = loop
         self.registry = registry
         self.sources = sources
         self.engine = engine
+        self.importLimits = importLimits
     }
 
     /// A directory for packs that are being made.

@@ -71,7 +71,8 @@ struct OrdinaryPull {
         let flattened: FlattenedImage
         do {
             flattened = try Importer.run(
-                try image.resolved(through: downloads), into: session, isCancelled: isCancelled)
+                try image.resolved(through: downloads), into: session, limits: clients.importLimits,
+                isCancelled: isCancelled)
         } catch let error as FlattenError {
             throw Self.wrap(error)
         } catch let error as OCIError {

@@ -2,8 +2,8 @@
 
 /// What an image may cost before it is refused.
 ///
-/// There is no limit on the ratio of plain to packed bytes: zeros become holes, which cost no space, and the
-/// limit on the total bounds the time.
+/// Zeros become holes, which cost no space; what they cost is time, which the limits on the ratio and on the
+/// total bound.
 public struct ImportLimits: Sendable, Equatable {
     /// Plain bytes of all layers together, and likewise the sum of all file lengths.
     public var totalBytes: UInt64
@@ -11,11 +11,26 @@ public struct ImportLimits: Sendable, Equatable {
     public var entryCount: UInt64
     /// Layers of the image.
     public var layerCount: Int
+    /// Plain bytes of a layer for each packed one; 0 for no limit.
+    public var ratio: UInt64
+    /// Plain bytes that a layer may have whatever their ratio.
+    public var ratioFreeBytes: UInt64
 
-    public init(totalBytes: UInt64 = 1 << 40, entryCount: UInt64 = 16 << 20, layerCount: Int = 500) {
+    public init(
+        totalBytes: UInt64 = 1 << 40, entryCount: UInt64 = 16 << 20, layerCount: Int = 500,
+        ratio: UInt64 = 500, ratioFreeBytes: UInt64 = 1 << 30
+    ) {
         self.totalBytes = totalBytes
         self.entryCount = entryCount
         self.layerCount = layerCount
+        self.ratio = ratio
+        self.ratioFreeBytes = ratioFreeBytes
+    }
+
+    /// Whether a layer has come out so much larger than it came in that it is taken for a bomb.
+    func isBomb(plainBytes: UInt64, packedBytes: UInt64) -> Bool {
+        guard ratio > 0, plainBytes > ratioFreeBytes else { return false }
+        return plainBytes / ratio > packedBytes
     }
 }
 

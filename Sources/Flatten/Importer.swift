@@ -80,7 +80,9 @@ public struct Importer {
     }
 
     private func open(_ layer: LayerSource) throws(FlattenError) -> LayerStream {
-        try LayerStream(layer, plainLimitBytes: budget.limits.totalBytes - budget.counters.plainBytes)
+        var rest = budget.limits
+        rest.totalBytes -= budget.counters.plainBytes
+        return try LayerStream(layer, limits: rest)
     }
 
     private mutating func read(_ stream: LayerStream, _ index: Int) throws(FlattenError) {

@@ -25,8 +25,8 @@ final class LayerStream: @unchecked Sendable {
     }
 
     /// Starts at once.
-    /// - Parameter plainLimitBytes: more plain bytes than that are refused.
-    init(_ layer: LayerSource, plainLimitBytes: UInt64) throws(FlattenError) {
+    /// - Parameter limits: more plain bytes than their total, or than their ratio allows, are refused.
+    init(_ layer: LayerSource, limits: ImportLimits) throws(FlattenError) {
         self.layer = layer
         for _ in 0..<Self.bufferCount { _ = free.push(PlainBuffer()) }
         let input = try PackedInput(layer) { [outcome] count in
@@ -38,7 +38,7 @@ final class LayerStream: @unchecked Sendable {
         let stages = Stages(free: free, unpacked: unpacked, ready: ready, outcome: outcome)
         do throws(SystemError) {
             threads.append(
-                try NamedThread("slk-unpack") { stages.unpack(work, plainLimitBytes) })
+                try NamedThread("slk-unpack") { stages.unpack(work, limits) })
             threads.append(try NamedThread("slk-hash") { stages.hash(work) })
         } catch {
             cancel()
@@ -95,21 +95,31 @@ final class LayerStream: @unchecked Sendable {
         let ready: BoundedQueue<PlainBuffer>
         let outcome: Lock<Outcome>
 
-        func unpack(_ work: Work, _ limitBytes: UInt64) {
+        func unpack(_ work: Work, _ limits: ImportLimits) {
             defer { unpacked.close() }
             var total: UInt64 = 0
             do throws(FlattenError) {
                 while let buffer = free.pop() {
                     buffer.count = try work.unpacker.read(into: buffer.bytes)
                     total += UInt64(buffer.count)
-                    if total > limitBytes {
-                        let layer = "layer \(work.input.layer.name)"
-                        throw .limit(layer, reason: "it has more plain bytes than the limit allows")
-                    }
+                    try check(total, work.input, limits)
                     if buffer.count == 0 || !unpacked.push(buffer) { return }
                 }
             } catch {
                 outcome.withLock { $0.failure = error }
+            }
+        }
+
+        private func check(
+            _ plainBytes: UInt64, _ input: PackedInput, _ limits: ImportLimits
+        ) throws(FlattenError) {
+            let layer = "layer \(input.layer.name)"
+            if plainBytes > limits.totalBytes {
+                throw .limit(layer, reason: "it has more plain bytes than the limit allows")
+            }
+            if limits.isBomb(plainBytes: plainBytes, packedBytes: input.totalBytes) {
+                let reason = "it unpacks to more than \(limits.ratio) times its size; if you trust it, raise "
+                throw .limit(layer, reason: reason + "import.max_ratio")
             }
         }
 

@@ -33,6 +33,7 @@ final class TarReader {
     /// The next entry; nil at the end of the tar.
     func next() throws(FlattenError) -> TarEntry? {
         var entry: OpaquePointer?
+        try checkNextHeaders()
         let result = archive_read_next_header(archive, &entry)
         if result == ARCHIVE_EOF { return nil }
         // A warning is about a header that we do not use, such as file flags.
@@ -40,6 +41,9 @@ final class TarReader {
         self.entry = entry
         guard let entry else { throw failure() }
         lastName = EntryFields.name(entry)
+        if let reason = source.complaint {
+            throw .badEntry(layer: layer, entry: printable(lastName), reason: reason)
+        }
         let ordinal = entryCount
         entryCount += 1
         do throws(BadField) {
@@ -50,6 +54,13 @@ final class TarReader {
         } catch {
             throw .badEntry(layer: layer, entry: printable(lastName), reason: error.reason)
         }
+    }
+
+    /// Has the raw headers of the next entry looked at while libarchive reads them.
+    private func checkNextHeaders() throws(FlattenError) {
+        // What is left of the entry's data goes first, so that the position is that of the next header.
+        if entry != nil, archive_read_data_skip(archive) != ARCHIVE_OK { throw failure() }
+        source.checkHeaders(from: archive_filter_bytes(archive, 0))
     }
 
     /// Hands over the data of the current entry in ascending pieces; holes of sparse files are left out.
@@ -80,9 +91,11 @@ final class TarReader {
     private func failure() -> FlattenError {
         if let error = source.failure { return error }
         let text = archive_error_string(archive).map { String(cString: $0) } ?? "unknown error"
+        let complaint = source.complaint
         // A damaged layer is told by its digest; only if that fits, the tar is to blame.
         do throws(FlattenError) { try source.finish() } catch { return error }
-        return .badTar(layer, after: printable(lastName), reason: printable(Array(text.utf8)))
+        let reason = complaint ?? printable(Array(text.utf8))
+        return .badTar(layer, after: printable(lastName), reason: reason)
     }
 
     /// Hands the buffers of a layer to libarchive, and keeps the one that it works on.
@@ -90,6 +103,9 @@ final class TarReader {
         private let stream: LayerStream
         private let onBuffer: () throws(FlattenError) -> Void
         private var current: PlainBuffer?
+        /// Where the current buffer begins in the layer.
+        private var offset: Int64 = 0
+        private var headers = TarHeaderCheck()
         private(set) var failure: FlattenError?
 
         init(_ stream: LayerStream, _ onBuffer: @escaping () throws(FlattenError) -> Void) {
@@ -101,14 +117,29 @@ final class TarReader {
         func next() -> UnsafeRawBufferPointer? {
             if failure != nil { return nil }
             do throws(FlattenError) {
-                if let current { stream.recycle(current) }
+                if let current {
+                    offset += Int64(current.count)
+                    stream.recycle(current)
+                }
                 current = nil
                 try onBuffer()
                 current = try stream.next()
             } catch {
                 failure = error
             }
+            if let current { headers.add(current.filled) }
             return current?.filled
+        }
+
+        /// What is wrong with the headers that were read since `checkHeaders`.
+        var complaint: String? { headers.complaint }
+
+        /// - Parameter position: of the next header; it lies in the current buffer, or follows it.
+        func checkHeaders(from position: Int64) {
+            headers.restart()
+            if position < offset { return headers.refuse("its header cannot be followed") }
+            guard let current, position - offset < current.count else { return }
+            headers.add(UnsafeRawBufferPointer(rebasing: current.filled[Int(position - offset)...]))
         }
 
         func finish() throws(FlattenError) {

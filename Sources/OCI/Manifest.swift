@@ -28,6 +28,9 @@ public struct Descriptor: Sendable, Equatable {
         self.data = data
     }
 
+    /// 1 PiB: so that the sizes of a manifest's layers can be added.
+    private static let sizeLimitBytes: UInt64 = 1 << 50
+
     /// Describes bytes.
     public init(
         mediaType: String, of bytes: [UInt8], annotations: [String: String] = [:], artifactType: String? = nil
@@ -44,6 +47,10 @@ public struct Descriptor: Sendable, Equatable {
         let digest = try Digest(contentDigest: text)
         guard let size = wire.size, size >= 0 else {
             throw .badDocument(document, reason: "the size of \(digest) is missing or negative")
+        }
+        if UInt64(size) > Self.sizeLimitBytes {
+            throw .limit(
+                document, reason: "the size of \(digest), \(size) bytes, is more than a blob can have")
         }
         if wire.urls?.isEmpty == false { throw .foreignLayer("\(digest)") }
         let data = wire.data.map { [UInt8]($0) }

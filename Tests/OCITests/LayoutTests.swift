@@ -102,6 +102,8 @@ import Testing
         try refuse(good, descriptor(digest, "-5"), "negative")
         try refuse(good, descriptor(digest, "10"), "10 are announced")
         try refuse(good, descriptor(digest, "1099511627776"), "announced")
+        try refuse(good, descriptor(digest, "9223372036854775807"), "more than a blob can have")
+        try refuse(good, descriptor(digest, "9223372036854775808"), "it is not JSON")
         try refuse(good, descriptor("sha256:../../x", "1"), "not a content digest")
         try refuse(good, descriptor("\(Digest(hashing: [9]))", "1"), "it has no blobs/sha256")
         let many = [String](repeating: descriptor(digest, "1"), count: 501)

@@ -2,6 +2,7 @@
 
 import ChunkStore
 import Distribution
+import Flatten
 import HTTP
 import OCI
 
@@ -43,6 +44,12 @@ extension Configuration {
         let rate = self[Settings.fillRate]
         limits.background.bytesPerSecond = rate == 0 ? nil : rate
         return limits
+    }
+
+    var importLimits: ImportLimits {
+        ImportLimits(
+            totalBytes: self[Settings.importBytes], entryCount: UInt64(self[Settings.importEntries]),
+            ratio: UInt64(self[Settings.importRatio]))
     }
 
     var sources: SourceSettings {

@@ -73,6 +73,16 @@ enum Settings {
         "fill.idle_seconds", 5, in: 0...86_400,
         "With the policy idle: seconds without a read that had to wait.")
 
+    static let importBytes = Setting.bytes(
+        "import.max_bytes", 1 << 40, in: (1 << 20)...(1 << 50),
+        "Plain bytes that the layers of an ordinary image may have, and likewise its files, holes counted.")
+    static let importEntries = Setting.integer(
+        "import.max_entries", 16 << 20, in: 1...(1 << 28),
+        "Entries that the layers of an ordinary image may have; each costs some memory while it is read.")
+    static let importRatio = Setting.integer(
+        "import.max_ratio", 500, in: 0...(1 << 30),
+        "Plain bytes that a layer of more than 1 GiB may have for each packed one; 0 for no limit.")
+
     static let s3Endpoint = Setting.text(
         "s3.endpoint", "", "Address of the S3 server, for references that name none; empty for that of AWS.")
     static let s3Region = Setting.text(
@@ -106,6 +116,7 @@ enum Settings {
         backgroundRequests.key,
         readAheadBytes.key, eagerBytes.key,
         fillPolicy.key, fillRate.key, fillIdleSeconds.key,
+        importBytes.key, importEntries.key, importRatio.key,
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         logLevel.key,
         runPull.key, recordSeconds.key,

@@ -35,7 +35,7 @@ extension Driver {
         let session = store.chunks.beginIngest()
         defer { session.release() }
         let flattened = try Importer.run(
-            image, into: session,
+            image, into: session, limits: configuration.importLimits,
             progress: { progress in
                 operation.progress(
                     phase: "layer \(progress.layer) of \(progress.layerCount)", doneBytes: progress.doneBytes,

@@ -24,7 +24,8 @@ final class Network: Sendable {
             factory.source(uri: uris.uri(of: id))
         }
         clients = DistributionClients(
-            store: store, loop: loop, registry: registry, sources: factory, engine: engine)
+            store: store, loop: loop, registry: registry, sources: factory, engine: engine,
+            importLimits: configuration.importLimits)
     }
 
     /// Ends all requests; whoever waits for one gets an error.
