@@ -13,7 +13,15 @@ enum Requirements {
 
     static func check() throws(BenchError) {
         if geteuid() != 0 { throw .notRoot }
-        let missing = tools.filter { find($0.program) == nil }
+        try check(tools)
+    }
+
+    /// - Throws: an error that says what to install for those that are not in PATH.
+    static func check(_ tools: [(program: String, package: String)]) throws(BenchError) {
+        var missing: [(program: String, package: String)] = []
+        for tool in tools where find(tool.program) == nil {
+            if !missing.contains(where: { $0.program == tool.program }) { missing.append(tool) }
+        }
         if !missing.isEmpty { throw .missingTools(missing) }
     }
 

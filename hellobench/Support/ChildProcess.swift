@@ -21,6 +21,13 @@ final class ChildProcess {
         }
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        id = try Self.spawn(arguments, &actions)
+    }
+
+    /// Starts a program in a process group of its own, with all signals as they are by default.
+    static func spawn(
+        _ arguments: [String], _ actions: inout posix_spawn_file_actions_t
+    ) throws(BenchError) -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -34,7 +41,7 @@ final class ChildProcess {
         defer { words.forEach { free($0) } }
         let result = posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
         if result != 0 { throw .call("posix_spawn", subject: arguments[0], code: result) }
-        id = child
+        return child
     }
 
     /// The exit status once the program has ended, 128 plus the signal if one ended it; nil while it runs.
