@@ -114,6 +114,7 @@ let package = Package(
         tests(
             "DaemonTests",
             ["Daemon", "Distribution", "Mounts", "Volumes", "ChunkStore", "OCI", "HTTP", "Base"]),
+        tests("HelloBenchTests", ["hellobench"]),
         tests("IntegrationTests", ["TestSupport", "Base"]),
     ]
 )

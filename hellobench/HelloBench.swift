@@ -9,7 +9,9 @@ struct HelloBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hellobench",
         abstract: "Measures slacker side by side with the alternatives.",
-        subcommands: [ListCommand.self, BuildCommand.self, RunCommand.self, ReportCommand.self, IOCommand.self, DelayCommand.self])
+        subcommands: [
+            ListCommand.self, BuildCommand.self, ReportCommand.self, IOCommand.self, DelayCommand.self,
+        ])
 
     static func main() {
         Interrupt.install()

@@ -54,10 +54,10 @@ struct BarPlot: Plot {
         let rows = layout(top: top, isNarrow: isNarrow)
         let bottom = rows.bottom + 4
         axis(on: &drawing, scale, top: top, bottom: bottom)
+        mark(on: &drawing, scale, top: top, bottom: bottom)
         for (group, y) in zip(groups, rows.tops) {
             draw(group, on: &drawing, y: y, left: left, scale, isNarrow: isNarrow)
         }
-        mark(on: &drawing, scale, top: top, bottom: bottom)
         drawing.height = bottom + 42
         return drawing
     }

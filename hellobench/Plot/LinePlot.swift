@@ -30,12 +30,13 @@ struct LinePlot: Plot {
     var yTick: (Double) -> String = { Format.axis($0) }
 
     private static let plotHeight = 260.0
+    private static let markHeight = 15.0
 
     func draw(width: Double) -> Drawing {
         var drawing = Drawing(width: width)
         let entries = series.filter { !$0.isThin }.map { Legend.Entry(name: $0.name, series: $0.series) }
         let legend = Legend(entries: entries).draw(on: &drawing, x: 10, y: 4)
-        let top = 4 + legend + 20 + (xMarks.isEmpty ? 0 : 16)
+        let top = 4 + legend + 20 + Double(min(2, xMarks.count)) * Self.markHeight
         let bottom = top + min(Self.plotHeight, max(180, width * 0.6))
         let vertical = Scale(yKind, yRange ?? ySpan, from: bottom, to: top)
         let yTicks = vertical.ticks(atMost: 6)
@@ -82,7 +83,7 @@ struct LinePlot: Plot {
             points.append((horizontal(point.x), y))
         }
         guard let first = points.first else { return }
-        let style = PlotStyle.line(line.series) + (line.isThin ? " thin" : "")
+        let style = line.isThin ? PlotStyle.solidLine(line.series) + " thin" : PlotStyle.line(line.series)
         if line.isStep { points.insert((first.0, vertical.start), at: 0) }
         drawing.polyline(points, class: style, tip: line.name)
         if line.points.count == 1 {
@@ -90,18 +91,17 @@ struct LinePlot: Plot {
         }
     }
 
-    /// Labels stand above the plot, in two rows in turns, so that near ones do not cover each other.
+    /// Labels stand above the plot, in a second row where they would cover each other.
     private func mark(on drawing: inout Drawing, _ horizontal: Scale, top: Double, bottom: Double) {
-        var taken = -Double.infinity
+        var taken = [-Double.infinity, -Double.infinity]
         for mark in xMarks.sorted(by: { $0.value < $1.value }) {
             let x = horizontal(mark.value)
             drawing.line((x, top - 4), (x, bottom), class: "axis target")
             let width = Drawing.textWidth(mark.label)
             let begin = x + width > drawing.width ? drawing.width - width : x
-            if begin > taken {
-                drawing.text(mark.label, x: begin, y: top - 8, class: "muted")
-                taken = begin + width
-            }
+            guard let row = taken.firstIndex(where: { $0 < begin }) else { continue }
+            drawing.text(mark.label, x: begin, y: top - 8 - Double(row) * Self.markHeight, class: "muted")
+            taken[row] = begin + width
         }
     }
 }

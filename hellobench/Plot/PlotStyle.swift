@@ -24,7 +24,8 @@ enum PlotStyle {
 
         var rules: String {
             var lines = [
-                ".plot .bg{fill:\(background)}", ".plot text{fill:\(text)}", ".plot .muted{fill:\(muted)}",
+                ".plot .bg{fill:\(background)}", ".plot text{fill:\(text);stroke:\(background)}",
+                ".plot .muted{fill:\(muted)}",
                 ".plot .grid{stroke:\(grid)}", ".plot .axis{stroke:\(muted)}",
                 ".plot .gap{stroke:\(background)}",
             ]
@@ -40,6 +41,8 @@ enum PlotStyle {
     static var sheet: String {
         let shapes = [
             ".plot text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',sans-serif}",
+            // A rim of the background's colour keeps words apart from lines behind them.
+            ".plot text{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}",
             ".plot .strong{font-weight:600}", ".plot .title{font-size:15px;font-weight:600}",
             ".plot .line{fill:none;stroke-width:2;stroke-linejoin:round}",
             ".plot .thin{stroke-width:1;stroke-opacity:.45}",

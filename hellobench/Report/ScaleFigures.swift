@@ -42,7 +42,7 @@ struct ScaleFigures {
         }
         if series.isEmpty { return nil }
         return Figure(
-            name: "scale", title: "Time to the last hello of many containers",
+            name: "scale-containers", title: "Time to the last hello of many containers",
             description: "Lines of the seconds until the last of so many containers says hello: "
                 + series.map(\.name).joined(separator: "; ") + ".",
             caption: "Medians. \(Format.link(good.first?.link)).",

@@ -39,19 +39,26 @@ struct ThroughputFigures {
     }
 
     var items: [Report.Item] {
-        benchmarks.compactMap(figure).map(Report.Item.figure) + (table.map { [.table($0)] } ?? [])
+        let figures = benchmarks.flatMap { benchmark in
+            let longest = records.filter { $0.benchmark == benchmark }.map(\.perSecond.count).max() ?? 0
+            return [figure(benchmark), longest > 60 ? figure(benchmark, seconds: 30) : nil]
+        }
+        return figures.compactMap { $0 }.map(Report.Item.figure) + (table.map { [.table($0)] } ?? [])
     }
 
-    private func figure(_ benchmark: String) -> Figure? {
+    /// - Parameter seconds: draws only so many from the beginning.
+    private func figure(_ benchmark: String, seconds: Int? = nil) -> Figure? {
         let unit = records.first { $0.benchmark == benchmark }?.unit ?? "operations"
         let engines = report.palette.engines.filter { !records(benchmark, $0).isEmpty }
-        let series = engines.flatMap { engine in lines(benchmark, engine) }
+        let series = engines.flatMap { engine in lines(benchmark, engine, seconds: seconds ?? .max) }
         if series.isEmpty { return nil }
         let marks = engines.compactMap { engine in
             start(benchmark, engine).map { LinePlot.Mark(value: $0.median, label: "\(engine) serves") }
         }
         return Figure(
-            name: "throughput-\(benchmark)", title: "\(benchmark): \(unit) per second from a cold start",
+            name: "throughput-\(benchmark)" + (seconds == nil ? "" : "-start"),
+            title: "\(benchmark): \(unit) per second"
+                + (seconds.map { ", the first \($0) seconds" } ?? " from a cold start"),
             description: "Lines of \(unit) in each second. "
                 + series.filter { !$0.isThin }.map(\.name).joined(separator: "; ") + ".",
             caption:
@@ -62,8 +69,8 @@ struct ThroughputFigures {
                 xMarks: marks))
     }
 
-    private func lines(_ benchmark: String, _ engine: String) -> [LinePlot.Series] {
-        let runs = records(benchmark, engine).map(\.perSecond)
+    private func lines(_ benchmark: String, _ engine: String, seconds: Int) -> [LinePlot.Series] {
+        let runs = records(benchmark, engine).map { Array($0.perSecond.prefix(seconds)) }
         let shortest = runs.map(\.count).min() ?? 0
         if shortest == 0 { return [] }
         let color = report.palette.series(engine)

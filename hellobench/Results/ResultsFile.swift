@@ -18,6 +18,8 @@ struct Results: Equatable {
         samples.isEmpty && timelines.isEmpty && throughputs.isEmpty && analyses.isEmpty && scales.isEmpty
     }
 
+    init() {}
+
     /// Reads all of some files.
     init(paths: [String]) throws(BenchError) {
         for path in paths {
