@@ -25,8 +25,10 @@ struct Window: Encodable {
     }
 }
 
-/// A block device, and where on it the measured part begins.
+/// A block device or a file, and where on it the measured part begins.
 struct Device {
     let path: String
     let offsetBytes: UInt64
+    /// Length of the measured part; nil: as long as that of all devices.
+    var sizeBytes: UInt64?
 }

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One way of using a block device, as fio's options say it, and what it must reach.
+/// One way of using a block device or a file, as fio's options say it, and what it must reach.
 struct BlockWorkload {
+    enum Medium {
+        /// A block device without any cache of its own, by libaio and O_DIRECT.
+        case device
+        /// A file of a mounted file system through the page cache, as programs in containers use it.
+        case file
+    }
+
     /// As it stands in tables and JSON.
     let name: String
     /// fio's `--rw`.
@@ -9,15 +16,17 @@ struct BlockWorkload {
     let blockBytes: Int
     let depth: Int
     let synchronous: Bool
-    /// Of the local loop device's figure.
+    var medium = Medium.device
+    /// Of the figure of a loop device on a local file that is set up as ours is.
     let leastAgainstLocal: Double
     /// Of qemu-storage-daemon's figure; nil where nothing is promised.
     let leastAgainstQemu: Double?
 
     var writes: Bool { pattern.hasSuffix("write") }
-    var isSequential: Bool { !pattern.hasPrefix("rand") }
+    /// The figure is bytes, not operations.
+    var countsBytes: Bool { blockBytes > 4096 }
     /// What the figure counts.
-    var unit: String { isSequential ? "MiB/s" : "IOPS" }
+    var unit: String { countsBytes ? "MiB/s" : "IOPS" }
 
     static let reads = [
         read("seq read 1M qd1", "read", 1 << 20, 1, qemu: 10),
@@ -33,6 +42,22 @@ struct BlockWorkload {
         write("rand write 4k qd16", "randwrite", 4096, 16),
         write("rand write 4k fsync", "randwrite", 4096, 1, synchronous: true),
     ]
+
+    /// On files of an ext4 that is mounted from the device; what is read has been read before.
+    static let files = [
+        file("file seq read 1M", "read", 1 << 20, least: 0.95),
+        file("file rand read 4k", "randread", 4096, least: 0.95),
+        file("file write 1M", "write", 1 << 20, least: 0.8),
+        file("file append 4k fsync", "write", 4096, synchronous: true, least: 0.8),
+    ]
+
+    private static func file(
+        _ name: String, _ pattern: String, _ bytes: Int, synchronous: Bool = false, least: Double
+    ) -> BlockWorkload {
+        BlockWorkload(
+            name: name, pattern: pattern, blockBytes: bytes, depth: 1, synchronous: synchronous,
+            medium: .file, leastAgainstLocal: least, leastAgainstQemu: nil)
+    }
 
     private static func read(
         _ name: String, _ pattern: String, _ bytes: Int, _ depth: Int, qemu: Double

@@ -11,11 +11,11 @@ struct FioResult: Encodable {
     let p99Microseconds: Double
 
     func figure(of workload: BlockWorkload) -> Double {
-        workload.isSequential ? bytesPerSecond / 1_048_576 : operationsPerSecond
+        workload.countsBytes ? bytesPerSecond / 1_048_576 : operationsPerSecond
     }
 }
 
-/// Runs fio on a block device.
+/// Runs fio on a block device or a file.
 struct Fio {
     let setting: Setting
     let seconds: Int
@@ -23,17 +23,22 @@ struct Fio {
     /// Reads go on for the whole time; writes end after one pass, so a new clone's blocks are written once.
     func run(_ workload: BlockWorkload, on device: Device) throws -> FioResult {
         let output = setting.directory + "/fio.json"
+        let isDevice = workload.medium == .device
         var arguments = [
             "fio", "--name=job", "--filename=\(device.path)", "--rw=\(workload.pattern)",
-            "--bs=\(workload.blockBytes)",
-            "--iodepth=\(workload.depth)", "--ioengine=libaio", "--direct=1", "--invalidate=0",
-            "--randrepeat=0",
-            "--offset=\(device.offsetBytes)", "--size=\(setting.sizeBytes)", "--runtime=\(seconds)",
-            "--output-format=json",
-            "--output=\(output)",
+            "--bs=\(workload.blockBytes)", "--iodepth=\(workload.depth)",
+            "--ioengine=\(isDevice ? "libaio" : "psync")", "--direct=\(isDevice ? 1 : 0)", "--invalidate=0",
+            "--randrepeat=0", "--offset=\(device.offsetBytes)",
+            "--size=\(device.sizeBytes ?? setting.sizeBytes)", "--runtime=\(seconds)",
+            "--output-format=json", "--output=\(output)",
         ]
         if !workload.writes { arguments.append("--time_based") }
-        if workload.synchronous { arguments.append("--fdatasync=1") }
+        if workload.synchronous {
+            arguments.append("--fdatasync=1")
+        } else if workload.writes, !isDevice {
+            // Filling the page cache is no writing: the time that the flush takes belongs to it.
+            arguments.append("--end_fsync=1")
+        }
         try setting.commands.run(arguments, seconds: Double(seconds) * 4 + 120)
         return try Self.parse(Files.text(output) ?? "", writes: workload.writes)
     }

@@ -4,24 +4,37 @@ import Glibc
 
 /// Root file systems that are made only to be measured; the same for the same arguments.
 enum Contents {
-    /// Files of 16 KiB to 4 MiB of random bytes, which no store can compress or deduplicate.
-    static func random(bytes total: Int, to descriptor: Int32) throws(BenchError) {
+    /// One large file and others of 16 KiB to 4 MiB, of random bytes, which no store can compress or
+    /// deduplicate.
+    static func random(bytes total: Int, largeBytes: Int, to descriptor: Int32) throws(BenchError) {
         var random = SplitMix(seed: 1)
         let tar = TarWriter(to: descriptor)
         try tar.directory("data")
-        var written = 0
+        try randomFile(FileEngine.large, bytes: largeBytes, &random, tar)
+        var written = largeBytes
         var index = 0
         while written < total {
             let bytes =
                 Int.random(in: 4...1024, using: &random) * 4096 + Int.random(in: 0..<4096, using: &random)
-            try tar.file("data/file-\(index)", bytes: bytes)
-            let content = (0..<(bytes + 7) / 8).map { _ in random.next() }
-            try write(content, bytes: bytes, tar)
-            try tar.endFile(bytes: bytes)
+            try randomFile("data/file-\(index)", bytes: bytes, &random, tar)
             written += bytes
             index += 1
         }
         try tar.finish()
+    }
+
+    private static func randomFile(
+        _ name: String, bytes: Int, _ random: inout SplitMix, _ tar: TarWriter
+    ) throws(BenchError) {
+        try tar.file(name, bytes: bytes)
+        var left = bytes
+        while left > 0 {
+            let part = min(left, 4 << 20)
+            let content = (0..<(part + 7) / 8).map { _ in random.next() }
+            try write(content, bytes: part, tar)
+            left -= part
+        }
+        try tar.endFile(bytes: bytes)
     }
 
     /// Files of 64 MiB whose 64 KiB pieces come from a pool of 4,096 that compress well.
