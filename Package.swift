@@ -94,15 +94,16 @@ let package = Package(
 
         .target(
             name: "TestSupport", dependencies: ["Base"], path: "Tests/TestSupport", swiftSettings: strict),
-        tests("BaseTests", ["Base"]),
-        tests("BlocksTests", ["Blocks", "Base"]),
+        tests("BaseTests", ["TestSupport", "Base"]),
+        tests("BlocksTests", ["Blocks", "TestSupport", "Base"]),
         tests("Ext4Tests", ["Ext4", "Blocks", "Base", "CLinux"]),
         tests("HTTPTests", ["HTTP", "Base", "CCurl"]),
         tests("OCITests", ["OCI", "HTTP", "TestSupport", "Base"]),
-        tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "Base"]),
+        tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "TestSupport", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
-        tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "Base", grdb]),
-        tests("BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "Base", "CLinux"]),
+        tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "TestSupport", "Base", grdb]),
+        tests(
+            "BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "TestSupport", "Base", "CLinux"]),
         tests(
             "DistributionTests",
             [

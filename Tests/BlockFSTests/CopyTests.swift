@@ -4,6 +4,7 @@ import Base
 import Blocks
 import CLinux
 import Glibc
+import TestSupport
 import Testing
 import Volumes
 
@@ -12,7 +13,7 @@ import Volumes
     @Test(arguments: [UInt32(100), 3 << 18])
     func copyingASnapshotClonesIt(_ blockCount: UInt32) throws {
         let mounted = try MountedStore()
-        var random = Seeded(3)
+        var random = SplitMix(seed: 3)
         let content = random.bytes(100 * 4096)
         try mounted.addImage("image", content, blockCount: blockCount)
         let start = MonotonicTime.now
@@ -47,7 +48,7 @@ import Volumes
 
     @Test func copyingAnOrdinaryFileMakesAVolume() throws {
         let mounted = try MountedStore()
-        var random = Seeded(4)
+        var random = SplitMix(seed: 4)
         let content = random.bytes(3_000_000)
         let path = mounted.directory + "/plain"
         try File(open: path, O_WRONLY | O_CREAT).write(content, at: 0)
@@ -67,7 +68,7 @@ import Volumes
 
     @Test func partsAreCopiedByHand() throws {
         let mounted = try MountedStore()
-        var random = Seeded(5)
+        var random = SplitMix(seed: 5)
         let content = random.bytes(64 * 4096)
         try mounted.addImage("image", content)
         _ = try mounted.store.createVolume(named: "v", sizeBytes: 64 * 4096)
@@ -87,7 +88,7 @@ import Volumes
 
     @Test func aWriteEndsTheCopy() throws {
         let mounted = try MountedStore()
-        var random = Seeded(6)
+        var random = SplitMix(seed: 6)
         let content = random.bytes(8 * 4096)
         try mounted.addImage("image", content)
         let source = try File(open: mounted.snapshotPath("image"), O_RDONLY)

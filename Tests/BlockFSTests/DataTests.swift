@@ -4,13 +4,14 @@ import Base
 import Blocks
 import CLinux
 import Glibc
+import TestSupport
 import Testing
 import Volumes
 
 @Suite struct DataTests {
     @Test func aSnapshotReadsAsItsContent() throws {
         let mounted = try MountedStore()
-        var random = Seeded(1)
+        var random = SplitMix(seed: 1)
         var content = random.bytes(3 << 20)
         content.replaceSubrange(1 << 20..<(1 << 20) + 300_000, with: [UInt8](repeating: 0, count: 300_000))
         try mounted.addImage("image", content)
@@ -31,7 +32,7 @@ import Volumes
     @Test(arguments: 1...6)
     func aVolumeEqualsItsModel(_ seed: Int) throws {
         let mounted = try MountedStore()
-        var random = Seeded(UInt64(seed))
+        var random = SplitMix(seed: UInt64(seed))
         var model = random.bytes(64 * 4096 * 2)
         try mounted.addImage("image", model)
         _ = try mounted.store.clone(image: "image", as: "v")
@@ -99,7 +100,7 @@ import Volumes
 
     @Test func writersSideBySideLoseNothing() throws {
         let mounted = try MountedStore()
-        var random = Seeded(2)
+        var random = SplitMix(seed: 2)
         try mounted.addImage("image", random.bytes(1 << 20), blockCount: 16384)
         _ = try mounted.store.clone(image: "image", as: "v")
         try mounted.run([

@@ -7,6 +7,7 @@ import CLinux
 import ChunkStore
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 import Volumes
 
@@ -232,7 +233,7 @@ import Volumes
         defer { buffer.deallocate() }
         func hitsPerSecond() throws -> Double {
             let began = MonotonicTime.now
-            var random = Seeded(4)
+            var random = SplitMix(seed: 4)
             for _ in 0..<1000 {
                 _ = try file.read(into: buffer, at: UInt64(random.below(1024) * 4096))
             }

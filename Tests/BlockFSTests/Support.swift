@@ -100,32 +100,6 @@ final class MountedStore {
     }
 }
 
-/// A generator that a seed replays.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        var word: UInt64 = 0
-        return (0..<count).map { index in
-            if index % 8 == 0 { word = next() }
-            defer { word >>= 8 }
-            return UInt8(truncatingIfNeeded: word)
-        }
-    }
-}
-
 /// The error number that a body fails with; nil when it does not fail.
 func errorNumber(_ body: () throws -> Void) -> Int32? {
     do { try body() } catch { return (error as? SystemError)?.code ?? -1 }

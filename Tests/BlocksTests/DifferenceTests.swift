@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import TestSupport
 import Testing
 
 @Suite struct DifferenceTests {

@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import TestSupport
 
 /// The naive picture of a volume: for every block, which block of which chunk it holds; nil is a hole.
 struct Model: Equatable {

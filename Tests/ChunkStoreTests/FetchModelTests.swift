@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -13,7 +14,7 @@ import Testing
     /// Answers by chance, the same for a request number in each run.
     private func script(_ seed: UInt64, _ packBytes: UInt64) -> ScriptedSource.Script {
         .init(latencySeconds: 0.001, bytesPerSecond: 30e6) { request in
-            var generator = SeededGenerator(seed &+ UInt64(request.number) &* 977)
+            var generator = SplitMix(seed: seed &+ UInt64(request.number) &* 977)
             switch UInt64.random(in: 0..<100, using: &generator) {
             case 0..<6: return .fail(.unavailable("chance", retryAfterMs: nil))
             case 6..<10: return .lie(at: .random(in: request.range, using: &generator))
@@ -36,7 +37,7 @@ import Testing
         limits.bufferBytes = 256 << 10
         limits.background.requestBytes = 64 << 10
         let engine = try fixture.engine(sources, limits)
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         let answers = Answers()
         var wants = 0
         var cancelled = 0
@@ -75,7 +76,7 @@ import Testing
         limits.background.gapBytes = 0
         limits.readAhead.gapBytes = 0
         let engine = try fixture.engine([source], limits)
-        var generator = SeededGenerator(8)
+        var generator = SplitMix(seed: 8)
         let answers = Answers()
         let fill = engine.fill(fixture.map, owner: 1)
         for number in 0..<200 {

@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -189,7 +190,7 @@ import Testing
         limits.eagerBytes = 1 << 20
         limits.readAhead.requestBytes = 1 << 20
         let engine = try fixture.engine([source], limits)
-        var generator = SeededGenerator(4)
+        var generator = SplitMix(seed: 4)
         for _ in 0..<30 {
             let range = BlockRange(start: UInt32.random(in: 0..<256, using: &generator) * 16, count: 16)
             let absent = fixture.map.absentHandles(in: range)

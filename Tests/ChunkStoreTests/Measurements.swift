@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -24,7 +25,7 @@ import Testing
     private func hugeStore(_ directory: String, chunks: Int) throws -> (ChunkStore, BlockMap) {
         let store = try ChunkStore(directory: directory)
         var builder = BlockMapBuilder(blockCount: UInt32(chunks * 16))
-        var generator = SeededGenerator(1)
+        var generator = SplitMix(seed: 1)
         for index in 0..<chunks {
             let digest = Digest(words: (generator.next(), generator.next(), generator.next(), UInt64(index)))
             let slot = Slot(arena: index / 65536, block: UInt32(index % 65536 * 16), count: 16)
@@ -45,7 +46,7 @@ import Testing
         let start = MonotonicTime.now
         let resident = try store.attach(map)
         report("attach: \(MonotonicTime.now.seconds(since: start) * 1000) ms")
-        var generator = SeededGenerator(2)
+        var generator = SplitMix(seed: 2)
         for (name, blocks, rounds) in [("4 KiB", 1, 2_000_000), ("1 MiB", 256, 200_000)]
             as [(String, UInt32, Int)]
         {

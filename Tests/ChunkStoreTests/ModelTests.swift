@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -23,7 +24,7 @@ private func isNear(_ allocated: UInt64, _ plain: UInt64) -> Bool {
         static func blocks(_ seed: UInt64) -> Int { 1 + Int(seed % 16) }
         static func bytes(_ seed: UInt64) -> [UInt8] { content(seed, blocks: blocks(seed)) }
 
-        mutating func add(_ generator: inout SeededGenerator) throws {
+        mutating func add(_ generator: inout SplitMix) throws {
             let count = Int.random(in: 1...40, using: &generator)
             let seeds = (0..<count).map { _ in UInt64.random(in: 0..<200, using: &generator) }
             let resident = try store.store(seeds.map(Self.bytes))
@@ -61,7 +62,7 @@ private func isNear(_ allocated: UInt64, _ plain: UInt64) -> Bool {
 
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func behavesLikeADictionary(seed: UInt64) throws {
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         let directory = try TemporaryDirectory()
         var harness = Harness(directory: directory, store: try ChunkStore(directory: directory.path + "/s"))
         for _ in 0..<60 {

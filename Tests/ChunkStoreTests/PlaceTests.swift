@@ -2,13 +2,14 @@
 
 import Base
 import Blocks
+import TestSupport
 import Testing
 
 @testable import ChunkStore
 
 @Suite struct PlaceTests {
     /// A map of chunks that exist by name only.
-    private func map(_ count: Int, _ generator: inout SeededGenerator) -> BlockMap {
+    private func map(_ count: Int, _ generator: inout SplitMix) -> BlockMap {
         .of(
             (0..<count).map { index in
                 let digest = Digest(words: (generator.next(), generator.next(), 0, UInt64(index)))
@@ -18,7 +19,7 @@ import Testing
     }
 
     /// A table of a map with a few packs, some chunks local, most of them in the order of the map.
-    private func table(_ map: BlockMap, _ generator: inout SeededGenerator) -> PlaceTable {
+    private func table(_ map: BlockMap, _ generator: inout SplitMix) -> PlaceTable {
         let packs = (0..<3 as Range<UInt64>).map {
             PackInfo(digest: Digest(words: ($0, generator.next(), 0, 0)), sizeBytes: 1 << 30)
         }
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test(arguments: 0..<30 as Range<UInt64>) func codingIsFaithful(seed: UInt64) throws {
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         let map = map(Int.random(in: 0...300, using: &generator), &generator)
         let table = table(map, &generator)
         let bytes = table.encode()
@@ -54,7 +55,7 @@ import Testing
     }
 
     @Test(arguments: 0..<30 as Range<UInt64>) func differencesAreFaithful(seed: UInt64) throws {
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         let old = map(Int.random(in: 1...300, using: &generator), &generator)
         let oldTable = table(old, &generator)
         // Most chunks stay, some go, some come, and one place changes.
@@ -83,7 +84,7 @@ import Testing
     }
 
     @Test func aTableOfAnImageTakesTwoBytesAChunkAndItsDifferenceAlmostNothing() throws {
-        var generator = SeededGenerator(3)
+        var generator = SplitMix(seed: 3)
         let map = map(20000, &generator)
         let table = PlaceTable.madeUp(for: map)
         #expect(table.encode().count < 20000 * 2 + 200)
@@ -94,7 +95,7 @@ import Testing
     }
 
     @Test func damagedTablesAreRefused() throws {
-        var generator = SeededGenerator(11)
+        var generator = SplitMix(seed: 11)
         let map = map(60, &generator)
         let table = table(map, &generator)
         let bytes = table.encode()

@@ -2,13 +2,14 @@
 
 import Base
 import Blocks
+import TestSupport
 import Testing
 
 @testable import ChunkStore
 
 @Suite struct ResidentMapTests {
     /// A map with holes and repeated chunks, and pieces of chunks.
-    private func randomMap(_ chunks: [ChunkDescriptor], _ generator: inout SeededGenerator) -> BlockMap {
+    private func randomMap(_ chunks: [ChunkDescriptor], _ generator: inout SplitMix) -> BlockMap {
         var builder = BlockMapBuilder(blockCount: 20000)
         var block: UInt32 = 0
         while block < 19900 {
@@ -28,7 +29,7 @@ import Testing
     func segmentsAgreeWithThePiecesOfTheMap(seed: UInt64) throws {
         let directory = try TemporaryDirectory()
         let store = try ChunkStore(directory: directory.path)
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         let contents = (0..<40).map { content($0, blocks: 1 + Int($0 % 16)) }
         let stored = try store.store(contents)
         let plain = Dictionary(contents.map { (descriptor($0), $0) }) { first, _ in first }
@@ -56,7 +57,7 @@ import Testing
     @Test func holesAndDataAreFound() throws {
         let directory = try TemporaryDirectory()
         let store = try ChunkStore(directory: directory.path)
-        var generator = SeededGenerator(9)
+        var generator = SplitMix(seed: 9)
         let stored = try store.store((0..<10).map { content($0, blocks: 1 + Int($0)) })
         let map = randomMap(stored.map.chunks, &generator)
         let resident = try store.attach(map)

@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -38,24 +39,9 @@ final class TemporaryDirectory {
     }
 }
 
-/// Numbers that are the same in each run.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
-
 /// Noise that all contents share; made once, since unoptimised code makes it slowly.
 private let noise: [UInt8] = {
-    var generator = SeededGenerator(0)
+    var generator = SplitMix(seed: 0)
     return (0..<Block.maximumChunkBytes).map { _ in UInt8.random(in: 1...255, using: &generator) }
 }()
 

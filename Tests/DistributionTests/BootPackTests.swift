@@ -35,8 +35,8 @@ struct BootPackTests {
 
     @Test("what a container reads first comes in one stream and nothing else does", .timeLimit(.minutes(2)))
     func stream() throws {
-        var random = Seeded(20)
-        let content = random.bytes(64 << 16)
+        var random = SplitMix(seed: 20)
+        let content = random.shrinkingBytes(64 << 16)
         let blocks: [UInt32] = [900, 901, 3, 700, 500, 4, 5]
         try here.add("base", content)
         try here.store.setProfile(try touched(here, "base", blocks), ofImage: "base")
@@ -55,14 +55,14 @@ struct BootPackTests {
         "the boot pack of a derived image is that of its base while it is good enough",
         .timeLimit(.minutes(2)))
     func derived() throws {
-        var random = Seeded(21)
-        var content = random.bytes(64 << 16)
+        var random = SplitMix(seed: 21)
+        var content = random.shrinkingBytes(64 << 16)
         let blocks = (0..<20).map { UInt32($0 * 40 + 7) }
         try here.add("base", content)
         try here.store.setProfile(try touched(here, "base", blocks), ofImage: "base")
         try here.push("base", registry.host + "/app:1")
         try there.pull(registry.host + "/app:1", as: "base")
-        let change = random.bytes(Block.bytes)
+        let change = random.shrinkingBytes(Block.bytes)
         try there.change("base", into: "next", writing: change, at: 7 * 4096)
         content.replaceSubrange(7 * 4096..<8 * 4096, with: change)
         let report = try there.push("next", registry.host + "/app:2")

@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import OCI
+import TestSupport
 import Testing
 
 @testable import Distribution
@@ -19,7 +20,7 @@ struct HostileArtifactTests {
     }
 
     private func sample(_ seed: UInt64) -> Sample {
-        var random = Seeded(seed)
+        var random = SplitMix(seed: seed)
         var builder = BlockMapBuilder(blockCount: 400)
         var places: [Place] = []
         var offset: UInt64 = 16
@@ -77,7 +78,7 @@ struct HostileArtifactTests {
     func everyByte() throws {
         let sample = sample(3)
         let plain = sample.blob.encode()
-        var random = Seeded(4)
+        var random = SplitMix(seed: 4)
         for index in plain.indices {
             var changed = plain
             changed[index] ^= UInt8(1 + random.below(255))
@@ -109,7 +110,7 @@ struct HostileArtifactTests {
         for plainBytes in [map.plainBytes - 1, map.plainBytes + 1, MapBlob.maximumPlainBytes] {
             #expect(ZstdFrame.decompress(frames[0], byteCount: plainBytes) == nil)
         }
-        var random = Seeded(7)
+        var random = SplitMix(seed: 7)
         for _ in 0..<500 {
             var frame = frames[0]
             frame[random.below(frame.count)] ^= UInt8(1 + random.below(255))
@@ -171,7 +172,7 @@ struct HostileArtifactTests {
             try changed([map], [PackInfo(digest: pack.digest, sizeBytes: 1 << 41)]),
         ]
         for bytes in bad { #expect(throws: MapBlobError.self) { try parse(bytes) } }
-        var random = Seeded(10)
+        var random = SplitMix(seed: 10)
         for _ in 0..<2000 {
             var mutated = bytes
             for _ in 0...random.below(3) { mutated[random.below(mutated.count)] = UInt8(random.below(256)) }

@@ -6,6 +6,7 @@ import ChunkStore
 import Glibc
 import HTTP
 import OCI
+import TestSupport
 import Testing
 import Volumes
 
@@ -137,24 +138,9 @@ final class Machine: Sendable {
     }
 }
 
-/// A generator that a seed replays.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-
+extension SplitMix {
     /// Bytes of which half of each block repeats, so that they shrink by about half.
-    mutating func bytes(_ count: Int) -> [UInt8] {
+    mutating func shrinkingBytes(_ count: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             var word: UInt64 = 0
             for index in 0..<count {

@@ -16,12 +16,12 @@ import Volumes
 struct ObjectPlaceTests {
     private func check(_ place: String, credentials: S3Credentials? = nil, from other: String? = nil) throws {
         let (here, there) = (try Machine(credentials: credentials), try Machine(credentials: credentials))
-        var random = Seeded(40)
-        var content = random.bytes(48 << 16)
+        var random = SplitMix(seed: 40)
+        var content = random.shrinkingBytes(48 << 16)
         try here.add("base", content)
         let first = try here.push("base", place + "#team/app:1", PushOptions(packBytes: 1 << 20))
         #expect(first.newPacks == 3)
-        let change = random.bytes(Block.bytes)
+        let change = random.shrinkingBytes(Block.bytes)
         try here.change("base", into: "next", writing: change, at: 0)
         content.replaceSubrange(0..<4096, with: change)
         let second = try here.push("next", place + "#team/app:2")

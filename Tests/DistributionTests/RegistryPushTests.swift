@@ -26,8 +26,8 @@ struct RegistryPushTests {
 
     @Test("what is pulled reads as what was pushed, and arrives when it is read", .timeLimit(.minutes(2)))
     func roundTrip() throws {
-        var random = Seeded(1)
-        var content = random.bytes(40 << 16)
+        var random = SplitMix(seed: 1)
+        var content = random.shrinkingBytes(40 << 16)
         content.replaceSubrange(5 << 16..<7 << 16, with: [UInt8](repeating: 0, count: 2 << 16))
         let record = try here.add("image", content)
         let pushed = try here.push("image", name("team/app:v1"), PushOptions(packBytes: 1 << 20))
@@ -43,11 +43,11 @@ struct RegistryPushTests {
 
     @Test("a changed block is all that a second push sends", .timeLimit(.minutes(2)))
     func incremental() throws {
-        var random = Seeded(2)
-        let content = random.bytes(400 << 16)
+        var random = SplitMix(seed: 2)
+        let content = random.shrinkingBytes(400 << 16)
         try here.add("base", content)
         try here.push("base", name("app:1"))
-        let change = random.bytes(3 * Block.bytes)
+        let change = random.shrinkingBytes(3 * Block.bytes)
         try here.change("base", into: "next", writing: change, at: 100 * 4096)
         let report = try here.push("next", name("app:2"))
         #expect(report.mapIsDifference && report.newPacks == 1)
@@ -63,13 +63,13 @@ struct RegistryPushTests {
 
     @Test("differences form a chain that ends in a whole map", .timeLimit(.minutes(4)))
     func chain() throws {
-        var random = Seeded(3)
-        var content = random.bytes(100 << 16)
+        var random = SplitMix(seed: 3)
+        var content = random.shrinkingBytes(100 << 16)
         try here.add("image0", content)
         try here.push("image0", name("app:0"))
         var wholeMaps = 0
         for round in 1...10 {
-            let change = random.bytes(Block.bytes)
+            let change = random.shrinkingBytes(Block.bytes)
             let block = random.below(1600)
             content.replaceSubrange(block * 4096..<(block + 1) * 4096, with: change)
             try here.change(
@@ -87,12 +87,12 @@ struct RegistryPushTests {
 
     @Test("an image that was pulled lazily is pushed on without being fetched", .timeLimit(.minutes(2)))
     func pushOfLazy() throws {
-        var random = Seeded(4)
-        var content = random.bytes(64 << 16)
+        var random = SplitMix(seed: 4)
+        var content = random.shrinkingBytes(64 << 16)
         try here.add("base", content)
         try here.push("base", name("app:1"))
         try there.pull(name("app:1"), as: "base")
-        let change = random.bytes(16 * Block.bytes)
+        let change = random.shrinkingBytes(16 * Block.bytes)
         try there.change("base", into: "next", writing: change, at: 32 * 4096)
         let report = try there.push("next", name("app:2"))
         #expect(report.sentPlainBytes == 16 * 4096 && report.mapIsDifference)
@@ -106,8 +106,8 @@ struct RegistryPushTests {
         "packs of a sibling repository are mounted; to another registry they are sent",
         .timeLimit(.minutes(2)))
     func siblings() throws {
-        var random = Seeded(5)
-        let content = random.bytes(48 << 16)
+        var random = SplitMix(seed: 5)
+        let content = random.shrinkingBytes(48 << 16)
         try here.add("base", content)
         try here.push("base", name("first:1"), PushOptions(packBytes: 1 << 20))
         let mounted = try here.push("base", name("second/name:1"))
@@ -130,8 +130,8 @@ struct RegistryPushTests {
 
     @Test("an interrupted push shows nothing, and what it sent is not sent again", .timeLimit(.minutes(2)))
     func interrupted() throws {
-        var random = Seeded(6)
-        let content = random.bytes(128 << 16)
+        var random = SplitMix(seed: 6)
+        let content = random.shrinkingBytes(128 << 16)
         try here.add("base", content)
         // Two packs of 1 MiB are under way at most, so by then one has arrived whole.
         let enough: UInt64 = 5 << 19
@@ -157,8 +157,8 @@ struct RegistryPushTests {
 
     @Test("what lies under the tag and is no image of ours does no harm", .timeLimit(.minutes(2)))
     func strangeTag() throws {
-        var random = Seeded(7)
-        let content = random.bytes(16 << 16)
+        var random = SplitMix(seed: 7)
+        let content = random.shrinkingBytes(16 << 16)
         try here.add("base", content)
         let client = here.clients.registry.repository(try Reference(parsing: name("app:1")))
         let empty = Array("{}".utf8)
@@ -179,8 +179,8 @@ struct RegistryPushTests {
 
     @Test("block images are mounted only of those who are trusted", .timeLimit(.minutes(2)))
     func policy() throws {
-        var random = Seeded(8)
-        try here.add("base", random.bytes(4 << 16))
+        var random = SplitMix(seed: 8)
+        try here.add("base", random.shrinkingBytes(4 << 16))
         try here.push("base", name("team/app:1"))
         func pull(_ policy: BlockImagePolicy) throws {
             try there.pull(name("team/app:1"), as: "x", PullOptions(policy: policy))
@@ -196,8 +196,8 @@ struct RegistryPushTests {
 
     @Test("a block image is found through the ordinary image that it is attached to", .timeLimit(.minutes(2)))
     func attached() throws {
-        var random = Seeded(9)
-        let content = random.bytes(16 << 16)
+        var random = SplitMix(seed: 9)
+        let content = random.shrinkingBytes(16 << 16)
         try here.add("base", content)
         let client = here.clients.registry.repository(try Reference(parsing: name("app:1")))
         try client.upload(Digest(hashing: Machine.configuration), bytes: Machine.configuration)

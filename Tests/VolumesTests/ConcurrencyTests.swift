@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -16,7 +17,7 @@ import Testing
         let directory = try TestDirectory()
         let store = try VolumeStore(root: directory.path + "/root")
         let size = Self.threads * Self.blocksPerThread * Block.bytes
-        var random = Seeded(3)
+        var random = SplitMix(seed: 3)
         try store.addImage("base", content: random.bytes(size))
         let volume = try store.clone(image: "base", as: "v")
         let failures = Lock<[String]>([])
@@ -39,7 +40,7 @@ import Testing
     }
 
     private static func work(_ index: Int, _ volume: Volume, _ failures: Lock<[String]>) {
-        var random = Seeded(UInt64(index) + 100)
+        var random = SplitMix(seed: UInt64(index) + 100)
         var mine: [Int: [UInt8]] = [:]
         do {
             for round in 0..<250 {

@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -18,7 +19,7 @@ import Testing
     /// A store with two images, an unsealed snapshot and two changed volumes, closed.
     private func fixture(_ root: String) throws {
         let store = try VolumeStore(root: root)
-        var random = Seeded(1)
+        var random = SplitMix(seed: 1)
         try store.addImage("whole", content: random.bytes(8 * Block.bytes))
         try store.addImage("other", content: random.bytes(8 * Block.bytes))
         store.sealer.stop()
@@ -50,7 +51,7 @@ import Testing
     @Test func eachFileDamagedAtManyPlaces() throws {
         let template = directory.path + "/template"
         try fixture(template)
-        var random = Seeded(4)
+        var random = SplitMix(seed: 4)
         var number = 0
         for name in try Self.files(template) {
             for round in 0..<6 {
@@ -111,7 +112,7 @@ import Testing
     @Test func aCloneWhoseRowWasLostIsSimplyNotThere() throws {
         let root = directory.path + "/root"
         var store: VolumeStore? = try VolumeStore(root: root)
-        var random = Seeded(1)
+        var random = SplitMix(seed: 1)
         try store?.addImage("i", content: random.bytes(8 * Block.bytes))
         let flushed = try File(open: root + "/catalog.db-wal", O_RDONLY).size()
         _ = try store?.clone(image: "i", as: "v").write([1], at: 0)

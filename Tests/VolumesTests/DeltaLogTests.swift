@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -9,7 +10,7 @@ import Testing
 @Suite struct BlockStatesTests {
     @Test(arguments: 1...4)
     func equalsAPlainArray(_ seed: Int) {
-        var random = Seeded(UInt64(seed))
+        var random = SplitMix(seed: UInt64(seed))
         let count = 3 * BlockStates.blocksPerLeaf + 77
         let states = BlockStates(blockCount: count)
         var model = [BlockState](repeating: .clean, count: Int(count))

@@ -5,6 +5,7 @@ import Blocks
 import ChunkStore
 import GRDB
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -17,7 +18,7 @@ import Testing
 
     init() throws {
         directory = try TestDirectory()
-        var random = Seeded(11)
+        var random = SplitMix(seed: 11)
         content = random.bytes(32 * Block.bytes)
     }
 

@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import ChunkStore
+import TestSupport
 
 @testable import Volumes
 
@@ -36,7 +37,7 @@ struct RemoteImage {
     }
 
     static func random(blocks: Int, seed: UInt64 = 1) -> RemoteImage {
-        var random = Seeded(seed)
+        var random = SplitMix(seed: seed)
         return RemoteImage(random.bytes(blocks * Block.bytes))
     }
 

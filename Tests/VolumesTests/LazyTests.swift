@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -124,7 +125,7 @@ import Testing
         try store?.setProfile(
             BootProfile([.init(chunk: remote.map.chunks[0].digest, first: 0, count: 2)]),
             ofImage: "i")
-        var random = Seeded(7)
+        var random = SplitMix(seed: 7)
         var content = remote.content
         let change = random.bytes(3 * 4096)
         content.replaceSubrange(4096 * 10..<4096 * 13, with: change)

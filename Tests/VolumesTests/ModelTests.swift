@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -58,7 +59,7 @@ private struct ModelVolume {
 private struct ModelRun {
     private let directory: TestDirectory
     private let withPowerCuts: Bool
-    private var random: Seeded
+    private var random: SplitMix
     private var root: String
     private var bootNumber: UInt8 = 1
     private var store: VolumeStore
@@ -69,7 +70,7 @@ private struct ModelRun {
     init(seed: UInt64, withPowerCuts: Bool) throws {
         directory = try TestDirectory()
         self.withPowerCuts = withPowerCuts
-        random = Seeded(seed)
+        random = SplitMix(seed: seed)
         root = directory.path + "/0"
         store = try VolumeStore(root: root, bootID: try boot(1))
         try addImage()
@@ -290,7 +291,7 @@ private struct ModelRun {
         try compareAll()
     }
 
-    private static func losePages(_ path: String, _ flushed: [UInt8]?, _ random: inout Seeded) throws {
+    private static func losePages(_ path: String, _ flushed: [UInt8]?, _ random: inout SplitMix) throws {
         guard Directories.exists(path) else { return }
         let file = try File(open: path, O_RDWR)
         guard let flushed else {

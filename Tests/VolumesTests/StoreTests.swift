@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -18,7 +19,7 @@ import Testing
     }
 
     private static func blocks(_ count: Int, _ seed: UInt64 = 1) -> [UInt8] {
-        var random = Seeded(seed)
+        var random = SplitMix(seed: seed)
         return random.bytes(count * Block.bytes)
     }
 

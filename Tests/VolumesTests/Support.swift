@@ -21,35 +21,6 @@ final class TestDirectory {
     deinit { try? Directories.removeTree(path) }
 }
 
-/// A generator that a seed replays.
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            var word: UInt64 = 0
-            for index in 0..<count {
-                if index % 8 == 0 { word = next() }
-                buffer[index] = UInt8(truncatingIfNeeded: word)
-                word >>= 8
-            }
-            filled = count
-        }
-    }
-}
-
 extension VolumeStore {
     /// Adds an image with the given content, cut at every 16 blocks and at zero blocks.
     @discardableResult

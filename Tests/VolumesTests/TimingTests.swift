@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Volumes
@@ -15,7 +16,7 @@ import Testing
     /// A map of the given length, each chunk of it used over and over so that ingesting it is quick.
     private static func map(_ session: IngestSession, sizeBytes: UInt64) throws -> BlockMap {
         let blocks = UInt32(sizeBytes / UInt64(Block.bytes))
-        var random = Seeded(sizeBytes)
+        var random = SplitMix(seed: sizeBytes)
         var chunks: [ChunkDescriptor] = []
         for _ in 0..<64 {
             let bytes = random.bytes(Block.maximumChunkBytes)
