@@ -65,7 +65,19 @@ public final class ChunkEntries: @unchecked Sendable {
         }
     }
 
+    /// Writes a chunk; where the disk is full, others that can be fetched again make room.
     private func write(_ plain: UnsafeRawBufferPointer, _ blocks: UInt32) throws(ChunkStoreError) -> Slot {
+        do throws(ChunkStoreError) {
+            return try writeOnce(plain, blocks)
+        } catch {
+            guard case .full = error, core.evictor.makeRoom(plain.count, core) else { throw error }
+            return try writeOnce(plain, blocks)
+        }
+    }
+
+    private func writeOnce(
+        _ plain: UnsafeRawBufferPointer, _ blocks: UInt32
+    ) throws(ChunkStoreError) -> Slot {
         var lease = try spaceWithRoom(for: blocks)
         let slot = Slot(arena: lease.arena.index, block: lease.next, count: UInt8(blocks))
         // Taken whatever happens: after a failed write nobody knows what lies there.
@@ -92,14 +104,19 @@ public final class ChunkEntries: @unchecked Sendable {
 extension StoreCore {
     /// Makes an absent chunk present; false when it is not absent any more or not known.
     func publish(_ handle: UInt32, _ chunk: ChunkDescriptor, _ slot: Slot) -> Bool {
+        var cached: UInt64 = 0
         let published = table.withLock { table in
             // While nobody looked the handle may have been given to another chunk.
             guard table.findable(handle) == chunk, slots[handle].isAbsent else { return false }
             arenas.addLive(UInt64(slot.count), in: slot.arena)
             table.publish(handle, slot, .pending)
+            cached = table.cachedBlocks
             return true
         }
-        if published { changes.add(1, ordering: .releasing) }
+        if published {
+            changes.add(1, ordering: .releasing)
+            evictor.noteEntered(UInt64(slot.count), cachedBlocks: cached, self)
+        }
         return published
     }
 

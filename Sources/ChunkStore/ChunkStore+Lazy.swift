@@ -8,7 +8,8 @@ extension ChunkStore {
     /// Makes a map readable, with a reference on each of its chunks; those that are not here become absent
     /// ones.
     ///
-    /// The places are noted for all chunks, present ones too.
+    /// The places are noted for all chunks, present ones too. Chunks that no source has stay here as long as
+    /// the map lives; others may become absent again when the cache is full, so the table must be kept.
     /// - Parameter sources: who has the packs of the table, the one to ask first in front.
     /// - Throws: `missingChunk` for a chunk that is not here and of which no place is known; `badPlaces` when
     ///   the table is not one of this map. Then no reference is kept.
@@ -17,9 +18,9 @@ extension ChunkStore {
     ) throws(ChunkStoreError) -> ResidentMap {
         if let reason = places?.complaint(as: map) { throw .badPlaces(reason: reason) }
         let noter = places.map { PlaceNoter($0, sources) }
-        let handles = try core.retain(map.chunks, noter)
+        let (handles, pins) = try core.retain(map.chunks, noter)
         let boot = places?.bootOrder.map { ChunkHandle(index: handles[$0]) } ?? []
-        return ResidentMap(map, chunkHandles: handles, bootChunks: boot, store: self)
+        return ResidentMap(map, chunkHandles: handles, pins: pins, bootChunks: boot, store: self)
     }
 
     /// Notes where chunks of a map that the store knows can be fetched from, after a push.
@@ -118,6 +119,6 @@ public final class ChunkHold: Sendable {
 
     deinit {
         let (core, handles) = (core, handles)
-        core.reclaimer.addDrop { core.drop(handles) }
+        core.reclaimer.addDrop { core.drop(handles, .none) }
     }
 }

@@ -75,6 +75,7 @@ public final class ChunkStore: Sendable {
             figures.absentBytes = table.absentBlocks * UInt64(Block.bytes)
             figures.packs = table.places.packCount
             figures.references = table.references
+            figures.cachedBytes = table.cachedBlocks * UInt64(Block.bytes)
             figures.unreferencedChunks = table.unreferencedCount
         }
         figures.allocatedBytes = core.arenas.allocatedBytes()
@@ -99,8 +100,8 @@ public final class ChunkStore: Sendable {
     /// The plain bytes of a chunk, checked against its digest.
     /// - Throws: `absentChunk` when it has not been fetched, `missingChunk` when it is not known.
     public func read(_ chunk: ChunkDescriptor) throws(ChunkStoreError) -> [UInt8] {
-        let handles = try core.retain([chunk], nil)
-        defer { core.drop(handles) }
+        let (handles, pins) = try core.retain([chunk], nil)
+        defer { core.drop(handles, pins) }
         return try core.read(handles[0], digest: chunk.digest)
     }
 
@@ -126,24 +127,29 @@ public final class ChunkStore: Sendable {
 extension StoreCore {
     /// Takes a reference on each chunk, or on none; notes places on the way, which makes unknown chunks
     /// absent ones.
-    func retain(_ chunks: [ChunkDescriptor], _ noter: PlaceNoter?) throws(ChunkStoreError) -> [UInt32] {
+    ///
+    /// Where no source is known that could bring a chunk back, the reference is a pin.
+    func retain(
+        _ chunks: [ChunkDescriptor], _ noter: PlaceNoter?
+    ) throws(ChunkStoreError) -> (handles: [UInt32], pins: ChunkPins) {
         var handles: [UInt32] = []
         handles.reserveCapacity(chunks.count)
+        var pinned: [UInt32] = []
         for start in stride(from: 0, to: chunks.count, by: Self.batch) {
             let batch = start..<min(start + Self.batch, chunks.count)
-            let missing = table.withLock { Self.retain(chunks, batch, $0, noter, &handles) }
+            let missing = table.withLock { Self.retain(chunks, batch, $0, noter, &handles, &pinned) }
             if let missing {
-                drop(handles)
+                drop(handles, .some(pinned))
                 throw .missingChunk(missing)
             }
         }
-        return handles
+        return (handles, pinned.count == handles.count ? .all : .some(pinned))
     }
 
     /// Returns the first chunk of which neither bytes nor a place are known.
     private static func retain(
         _ chunks: [ChunkDescriptor], _ batch: Range<Int>, _ table: ChunkTable, _ noter: PlaceNoter?,
-        _ handles: inout [UInt32]
+        _ handles: inout [UInt32], _ pinned: inout [UInt32]
     ) -> Digest? {
         var noting = noter?.begin(table)
         defer { noting?.finish() }
@@ -157,6 +163,10 @@ extension StoreCore {
             table.retain(handle)
             handles.append(handle)
             noting?.note(index, for: handle)
+            if noter?.canFetch(index) != true {
+                table.pin(handle)
+                pinned.append(handle)
+            }
         }
         return nil
     }
@@ -169,14 +179,18 @@ extension StoreCore {
     }
 
     func read(_ handle: UInt32, digest: Digest) throws(ChunkStoreError) -> [UInt8] {
-        let slot = slots[handle]
-        if slot.isAbsent { throw .absentChunk(digest) }
-        guard slot.isPresent, let arena = arenas.arena(at: slot.arena) else { throw .missingChunk(digest) }
-        let bytes: [UInt8]
-        do throws(SystemError) {
-            bytes = try arena.file.read(count: slot.byteCount, at: slot.offset)
-        } catch {
-            throw ChunkStoreError(error)
+        // A chunk that is evicted meanwhile keeps its bytes until the end of this.
+        let (bytes, arena, slot) = try stability.reading { () throws(ChunkStoreError) in
+            let slot = slots.touching(handle)
+            if slot.isAbsent { throw .absentChunk(digest) }
+            guard slot.isPresent, let arena = arenas.arena(at: slot.arena) else {
+                throw .missingChunk(digest)
+            }
+            do throws(SystemError) {
+                return (try arena.file.read(count: slot.byteCount, at: slot.offset), arena, slot)
+            } catch {
+                throw ChunkStoreError(error)
+            }
         }
         if Digest(hashing: bytes) != digest {
             throw .damagedChunk(digest, path: arena.file.path, offset: slot.offset)

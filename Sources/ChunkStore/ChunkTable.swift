@@ -6,7 +6,7 @@ import Blocks
 /// The chunks that are known: digest to handle, and for each handle its digest, slot and reference count.
 ///
 /// A chunk is present, with a slot in an arena, or absent, with a place in a pack. Not thread-safe: the store
-/// keeps it inside a lock. A chunk costs some 53 bytes: digest, slot, count, flags, and its share of the
+/// keeps it inside a lock. A chunk costs some 57 bytes: digest, slot, counts, flags, and its share of the
 /// buckets; and 12 more when it has a place.
 final class ChunkTable {
     struct Flags: OptionSet {
@@ -25,6 +25,8 @@ final class ChunkTable {
     private struct Segment {
         let digests: UnsafeMutablePointer<Digest>
         let references: UnsafeMutablePointer<UInt32>
+        /// Those of the references whose holders could not have the chunk fetched again.
+        let pins: UnsafeMutablePointer<UInt32>
         let flags: UnsafeMutablePointer<Flags>
     }
 
@@ -37,6 +39,8 @@ final class ChunkTable {
     private(set) var absentCount = 0
     private(set) var absentBlocks: UInt64 = 0
     private(set) var references: UInt64 = 0
+    /// Blocks of present chunks that nobody has pinned.
+    private(set) var cachedBlocks: UInt64 = 0
     /// Chunks whose count fell to zero since they were last looked at; some may have risen again.
     private var unreferenced: [UInt32] = []
 
@@ -60,6 +64,7 @@ final class ChunkTable {
         for segment in segments {
             segment.digests.deallocate()
             segment.references.deallocate()
+            segment.pins.deallocate()
             segment.flags.deallocate()
         }
     }
@@ -126,6 +131,14 @@ final class ChunkTable {
         return segments[place.0].references[place.1]
     }
 
+    func isPinned(_ handle: UInt32) -> Bool {
+        let place = locate(handle)
+        return segments[place.0].pins[place.1] > 0
+    }
+
+    /// Handles that were given out so far; each is below this number.
+    var handleLimit: UInt32 { nextHandle }
+
     @inline(__always)
     private func locate(_ handle: UInt32) -> (Int, Int) {
         (Int(handle >> SlotTable.segmentBits), Int(handle & (1 << SlotTable.segmentBits - 1)))
@@ -148,19 +161,21 @@ final class ChunkTable {
         if place.0 == segments.count { addSegment() }
         segments[place.0].digests[place.1] = digest
         segments[place.0].references[place.1] = 0
+        segments[place.0].pins[place.1] = 0
         segments[place.0].flags[place.1] = flags.union(.findable)
         slots.set(handle, slot)
         enter(handle, digest)
-        tally(slot, 1)
+        tally(handle, slot, 1)
         return handle
     }
 
     /// Adds a chunk to the figures, or takes it out.
-    private func tally(_ slot: Slot, _ sign: Int) {
+    private func tally(_ handle: UInt32, _ slot: Slot, _ sign: Int) {
         let blocks = UInt64(bitPattern: Int64(sign) * Int64(slot.count))
         if slot.isPresent {
             count += sign
             plainBlocks &+= blocks
+            if !isPinned(handle) { cachedBlocks &+= blocks }
         } else {
             absentCount += sign
             absentBlocks &+= blocks
@@ -172,20 +187,21 @@ final class ChunkTable {
         let place = locate(handle)
         assert(
             slots[handle].isAbsent && slots[handle].count == slot.count, "only an absent chunk is published")
-        tally(slots[handle], -1)
-        tally(slot, 1)
+        tally(handle, slots[handle], -1)
+        tally(handle, slot, 1)
         segments[place.0].flags[place.1].formUnion(added)
-        slots.set(handle, slot)
+        slots.set(handle, slot, isTouched: true)
     }
 
-    /// Makes a present chunk absent again, when its data cannot be believed; returns the slot it had.
+    /// Makes a present chunk absent again, when its data cannot be believed or is to go; returns the slot it
+    /// had.
     func withdraw(_ handle: UInt32) -> Slot {
         let slot = slots[handle]
         let place = locate(handle)
         segments[place.0].flags[place.1].subtract([.pending, .indexed])
-        tally(slot, -1)
+        tally(handle, slot, -1)
         slots.set(handle, .absent(count: slot.count))
-        tally(slots[handle], 1)
+        tally(handle, slots[handle], 1)
         return slot
     }
 
@@ -195,7 +211,7 @@ final class ChunkTable {
         segments.append(
             Segment(
                 digests: .allocate(capacity: capacity), references: .allocate(capacity: capacity),
-                flags: .allocate(capacity: capacity)))
+                pins: .allocate(capacity: capacity), flags: .allocate(capacity: capacity)))
     }
 
     private func enter(_ handle: UInt32, _ digest: Digest) {
@@ -227,6 +243,27 @@ final class ChunkTable {
         segments[place.0].references[place.1] -= 1
         references -= 1
         return segments[place.0].references[place.1] == 0
+    }
+
+    /// Keeps a referenced chunk here: nothing may make it absent to save space.
+    func pin(_ handle: UInt32) {
+        let place = locate(handle)
+        assert(segments[place.0].references[place.1] > 0, "only a referenced chunk is pinned")
+        segments[place.0].pins[place.1] += 1
+        if segments[place.0].pins[place.1] == 1 { tallyCached(handle, -1) }
+    }
+
+    func unpin(_ handle: UInt32) {
+        let place = locate(handle)
+        precondition(segments[place.0].pins[place.1] > 0, "a chunk is unpinned more often than pinned")
+        segments[place.0].pins[place.1] -= 1
+        if segments[place.0].pins[place.1] == 0 { tallyCached(handle, 1) }
+    }
+
+    private func tallyCached(_ handle: UInt32, _ sign: Int) {
+        let slot = slots[handle]
+        guard slot.isPresent, flags(of: handle).contains(.findable) else { return }
+        cachedBlocks &+= UInt64(bitPattern: Int64(sign) * Int64(slot.count))
     }
 
     func markPending(_ handle: UInt32) {
@@ -266,7 +303,7 @@ final class ChunkTable {
     func hide(_ handle: UInt32) {
         let place = locate(handle)
         guard segments[place.0].flags[place.1].remove(.findable) != nil else { return }
-        tally(slots[handle], -1)
+        tally(handle, slots[handle], -1)
         removeFromBuckets(handle)
     }
 
@@ -277,7 +314,7 @@ final class ChunkTable {
         let place = locate(handle)
         segments[place.0].flags[place.1].insert(.findable)
         enter(handle, digest)
-        tally(slots[handle], 1)
+        tally(handle, slots[handle], 1)
         listUnreferenced(handle)
     }
 

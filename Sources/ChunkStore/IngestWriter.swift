@@ -91,6 +91,7 @@ final class IngestWriter {
     private func hold(_ chunk: ChunkDescriptor, in table: ChunkTable) -> Bool {
         guard let handle = table.find(chunk), core.slots[handle].isPresent else { return false }
         table.retain(handle)
+        table.pin(handle)
         held.append(handle)
         if !table.flags(of: handle).contains(.indexed) { unindexed.append(handle) }
         return true
@@ -172,6 +173,7 @@ final class IngestWriter {
                     if let absent { table.publish(absent, chunk.slot, []) }
                     changed = changed || absent != nil
                     table.retain(handle)
+                    table.pin(handle)
                     held.append(handle)
                     unindexed.append(handle)
                     core.arenas.addLive(UInt64(chunk.slot.count), in: chunk.slot.arena)
@@ -209,6 +211,6 @@ final class IngestWriter {
         core.adopt(unindexed)
         held = []
         unindexed = []
-        core.drop(handles)
+        core.drop(handles, .all)
     }
 }

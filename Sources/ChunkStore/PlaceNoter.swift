@@ -19,6 +19,9 @@ struct PlaceNoter {
 
     func knowsPlace(of chunk: Int) -> Bool { table.places[chunk] != nil }
 
+    /// Whether somebody is said to have the chunk.
+    func canFetch(_ chunk: Int) -> Bool { !sources.isEmpty && table.places[chunk] != nil }
+
     /// Notes for one stay under the lock of the chunk table, so that numbers of packs stay good.
     struct Batch {
         private let noter: PlaceNoter

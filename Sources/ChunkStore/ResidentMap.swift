@@ -31,11 +31,18 @@ public final class ResidentMap: @unchecked Sendable {
     private let guideShift: UInt32
     private let guideCount: Int
     let presence = Lock(PresenceCount())
+    /// Which of the references are pins.
+    let pins: Lock<ChunkPins>
 
-    /// - Parameter chunkHandles: the handle of each chunk of the map, with one reference on each, which the
-    ///   new object takes over.
-    init(_ map: BlockMap, chunkHandles: [UInt32], bootChunks: [ChunkHandle], store: ChunkStore) {
+    /// - Parameters:
+    ///   - chunkHandles: the handle of each chunk of the map, with one reference on each, which the new
+    ///     object takes over.
+    ///   - pins: those of the references that are pins, which it takes over too.
+    init(
+        _ map: BlockMap, chunkHandles: [UInt32], pins: ChunkPins, bootChunks: [ChunkHandle], store: ChunkStore
+    ) {
         self.bootChunks = bootChunks
+        self.pins = Lock(pins)
         self.store = store
         slots = store.core.slots
         descriptors = store.core.arenas.descriptors
@@ -71,10 +78,11 @@ public final class ResidentMap: @unchecked Sendable {
 
     deinit {
         let held = chunkHandles()
+        let pinned = pins.withLock { $0 }
         extents.deallocate()
         guide.deallocate()
         let core = store.core
-        core.reclaimer.addDrop { core.drop(held) }
+        core.reclaimer.addDrop { core.drop(held, pinned) }
     }
 
     public var sizeBytes: UInt64 { UInt64(blockCount) * UInt64(Block.bytes) }
@@ -124,7 +132,7 @@ public final class ResidentMap: @unchecked Sendable {
                 block = piece.start
             }
             let end = min(piece.end, range.end)
-            let slot = slots[piece.handle]
+            let slot = slots.touching(piece.handle)
             if slot.isPresent {
                 let first = slot.block + piece.offset + (block - piece.start)
                 run.add(

@@ -32,6 +32,8 @@ public struct ChunkStoreStatistics: Sendable, Equatable {
     public var chunks = 0
     /// Plain bytes of those chunks: what the store holds, each chunk once.
     public var plainBytes: UInt64 = 0
+    /// Those of them that could be fetched again.
+    public var cachedBytes: UInt64 = 0
     /// Chunks that are known but absent, and their plain bytes.
     public var absentChunks = 0
     public var absentBytes: UInt64 = 0

@@ -7,9 +7,11 @@ import Synchronization
 ///
 /// Bits 0-3 hold the count less one, 4-23 the block, 24-39 the arena's place in the table of open arenas; bit
 /// 63 says that the chunk is present, bit 62 that it is known but absent, and then only the count means
-/// anything.
+/// anything. Bit 61 belongs to the table of slots.
 struct Slot: Equatable {
     static let none = Slot(word: 0)
+    /// Set in the table when somebody reads the chunk, and cleared by the clock of the cache.
+    static let touchedBit: UInt64 = 1 << 61
 
     let word: UInt64
 
@@ -69,15 +71,43 @@ final class SlotTable: @unchecked Sendable {
     @inline(__always)
     subscript(handle: UInt32) -> Slot {
         guard let segment = segments[Int(handle >> Self.segmentBits)] else { return .none }
-        return Slot(word: segment[Int(handle & (1 << Self.segmentBits - 1))].load(ordering: .acquiring))
+        let word = segment[Int(handle & (1 << Self.segmentBits - 1))].load(ordering: .acquiring)
+        return Slot(word: word & ~Slot.touchedBit)
+    }
+
+    /// The slot of a handle whose chunk is about to be read.
+    ///
+    /// Only the first reader after the clock has passed writes, so that readers do not fight for the word.
+    @inline(__always)
+    func touching(_ handle: UInt32) -> Slot {
+        guard let segment = segments[Int(handle >> Self.segmentBits)] else { return .none }
+        let place = segment + Int(handle & (1 << Self.segmentBits - 1))
+        let word = place.pointee.load(ordering: .acquiring)
+        if word & Slot.touchedBit == 0 { touch(place) }
+        return Slot(word: word & ~Slot.touchedBit)
+    }
+
+    @inline(never)
+    private func touch(_ place: UnsafeMutablePointer<Atomic<UInt64>>) {
+        // Should the chunk go meanwhile, the mark on the new word means nothing.
+        place.pointee.bitwiseOr(Slot.touchedBit, ordering: .relaxed)
+    }
+
+    /// Clears the mark of a chunk; true when it was set.
+    func takeTouch(_ handle: UInt32) -> Bool {
+        guard let segment = segments[Int(handle >> Self.segmentBits)] else { return false }
+        let place = segment + Int(handle & (1 << Self.segmentBits - 1))
+        let old = place.pointee.bitwiseAnd(~Slot.touchedBit, ordering: .relaxed).oldValue
+        return old & Slot.touchedBit != 0
     }
 
     /// Sets a slot, making its segment when it is the first one there; the lock of the chunk table is held.
-    func set(_ handle: UInt32, _ slot: Slot) {
+    func set(_ handle: UInt32, _ slot: Slot, isTouched: Bool = false) {
         let index = Int(handle >> Self.segmentBits)
         precondition(index < Self.maximumSegments, "more chunks than handles")
         let segment = segments[index] ?? makeSegment(index)
-        segment[Int(handle & (1 << Self.segmentBits - 1))].store(slot.word, ordering: .releasing)
+        let word = isTouched ? slot.word | Slot.touchedBit : slot.word
+        segment[Int(handle & (1 << Self.segmentBits - 1))].store(word, ordering: .releasing)
     }
 
     private func makeSegment(_ index: Int) -> Segment {

@@ -17,6 +17,7 @@ final class StoreCore: Sendable {
     let slots: SlotTable
     let reclaimer = Reclaimer()
     let fetched = FetchedChunks()
+    let evictor = Evictor()
     /// Grows whenever a chunk becomes present or absent: what was counted before may be wrong afterwards.
     let changes = Atomic<UInt64>(0)
     /// Stretches that hold bytes of no chunk, found when the store was opened; the first collection frees
@@ -67,7 +68,9 @@ final class StoreCore: Sendable {
 
     /// Drops references; chunks that never got into the index, and absent ones, go at once, others wait for a
     /// collection.
-    func drop(_ handles: [UInt32]) {
+    /// - Parameter pins: those of the references that are pins.
+    func drop(_ handles: [UInt32], _ pins: ChunkPins) {
+        unpin(pins.among(handles))
         var abandoned: [UInt32] = []
         for start in stride(from: 0, to: handles.count, by: Self.batch) {
             table.withLock { table in

@@ -8,4 +8,6 @@ struct StoreHooks: Sendable {
     var synchronize: @Sendable (File) throws(SystemError) -> Void = { (file: File) throws(SystemError) in
         try file.synchronizeData()
     }
+    /// Bytes that the file system of a directory has left; nil when it does not tell.
+    var availableBytes: @Sendable (String) -> UInt64? = { ChunkStore.freeBytes(of: $0) }
 }

@@ -50,12 +50,28 @@ struct Seal {
         let isInstalled = try registry.keepingMap(encoded, digest) { () throws(VolumeError) in
             try registry.maps.write(places, digest)
             inheritProfile(digest, from: below?.digest)
-            return try install(snapshot, resident, digest, below)
+            return try install(snapshot, resident, digest, below, uris(places))
         }
         try registry.catalog.flush()
-        if isInstalled { try delta.removeFiles() }
+        if isInstalled {
+            try delta.removeFiles()
+            releasePins(of: resident, places, snapshot)
+        }
         try collectBelow()
         return isInstalled
+    }
+
+    /// What the parent's sources have need not stay here, now that both table and sources are durable.
+    private func releasePins(of resident: ResidentMap, _ places: PlaceTable, _ snapshot: Snapshot) {
+        guard let ids = try? registry.chunks.sources.intern(snapshot.sources) else { return }
+        resident.releasePins(coveredBy: places, sources: ids)
+    }
+
+    /// URIs of those who have the packs of a table.
+    private func uris(_ places: PlaceTable) -> [String] {
+        var seen: Set<SourceID> = []
+        return places.packs.flatMap { registry.chunks.sources(of: $0) }
+            .filter { seen.insert($0).inserted }.map { registry.chunks.sources.uri(of: $0) }
     }
 
     /// Until one is recorded for the new image, its parent's says best what its containers read first.
@@ -148,13 +164,14 @@ struct Seal {
 
     /// Switches the snapshot over, in the catalog and for its readers; false if it was removed meanwhile.
     private func install(
-        _ snapshot: Snapshot, _ resident: ResidentMap, _ digest: Digest, _ below: Snapshot?
+        _ snapshot: Snapshot, _ resident: ResidentMap, _ digest: Digest, _ below: Snapshot?,
+        _ packSources: [String]
     ) throws(VolumeError) -> Bool {
         try registry.state.withLock { (state) throws(VolumeError) in
             guard state.snapshots[snapshot.id] === snapshot else { return false }
             let origin = below?.digest
             // What the parent was pushed to since.
-            let sources = Registry.union(snapshot.sources, below?.sources ?? [])
+            let sources = Registry.union(snapshot.sources, (below?.sources ?? []) + packSources)
             try registry.catalog.transaction { db in
                 try Catalog.seal(snapshot: snapshot.id, map: digest, origin: origin, db)
                 try Catalog.setSources(sources, of: snapshot.id, db)

@@ -49,8 +49,21 @@ extension VolumeStore {
                 if let places { try registry.maps.write(places, digest) }
                 return try register(name, snapshot, digest)
             }
+            if let places { try releasePins(of: resident, places, snapshot) }
             sealer.collect()
             return record
+        }
+    }
+
+    /// What can be fetched again need not stay here, now that both table and sources are durable.
+    private func releasePins(
+        of resident: ResidentMap, _ places: PlaceTable, _ snapshot: Snapshot
+    ) throws(VolumeError) {
+        do throws(ChunkStoreError) {
+            let ids = try chunks.sources.intern(snapshot.sources)
+            resident.releasePins(coveredBy: places, sources: ids)
+        } catch {
+            throw .chunks(error)
         }
     }
 

@@ -32,9 +32,10 @@ extension VolumeStore {
         of name: String, _ table: PlaceTable, sources: [String]
     ) throws(VolumeError) {
         let (_, map, digest) = try sealed(name)
+        let ids: [SourceID]
         do throws(ChunkStoreError) {
             // As a fresh map goes away it takes its references along; the places stay noted.
-            let ids = try chunks.sources.intern(Registry.union(sources, []))
+            ids = try chunks.sources.intern(Registry.union(sources, []))
             _ = try chunks.attach(map.map, places: table, sources: ids)
         } catch {
             throw .chunks(error)
@@ -51,6 +52,7 @@ extension VolumeStore {
         try registry.keepingFiles(digest) { () throws(VolumeError) in
             try registry.maps.write(table, digest)
         }
+        map.releasePins(coveredBy: table, sources: ids)
     }
 
     // MARK: Boot profiles

@@ -3,6 +3,7 @@
 import Base
 import Blocks
 import Glibc
+import TestSupport
 import Testing
 
 @testable import ChunkStore
@@ -14,7 +15,8 @@ import Testing
         var path: String
         var store: ChunkStore
         var crashes = 0
-        var maps: [Int: (seeds: [UInt64], resident: ResidentMap)] = [:]
+        /// `pinned` are the chunks that the map could not have fetched again.
+        var maps: [Int: (seeds: [UInt64], resident: ResidentMap, pinned: Set<UInt64>)] = [:]
         var nextName = 0
         /// Chunks that must be here, and those of them that must be here after a crash too.
         var present: Set<UInt64> = []
@@ -27,32 +29,33 @@ import Testing
         }
 
         var used: Set<UInt64> { Set(maps.values.flatMap(\.seeds)) }
+        var pinned: Set<UInt64> { Set(maps.values.flatMap(\.pinned)) }
 
         static func bytes(_ seed: UInt64) -> [UInt8] { content(seed, blocks: 1 + Int(seed % 16)) }
 
-        private func seeds(_ generator: inout SeededGenerator) -> [UInt64] {
+        private func seeds(_ generator: inout SplitMix) -> [UInt64] {
             let count = Int.random(in: 1...30, using: &generator)
             return (0..<count).map { _ in UInt64.random(in: 0..<150, using: &generator) }
         }
 
-        mutating func addWhole(_ generator: inout SeededGenerator) throws {
+        mutating func addWhole(_ generator: inout SplitMix) throws {
             let seeds = seeds(&generator)
-            maps[nextName] = (seeds, try store.store(seeds.map(Self.bytes)))
+            maps[nextName] = (seeds, try store.store(seeds.map(Self.bytes)), Set(seeds))
             nextName += 1
             present.formUnion(seeds)
             recorded.formUnion(seeds)
         }
 
-        mutating func addLazy(_ generator: inout SeededGenerator) throws {
+        mutating func addLazy(_ generator: inout SplitMix) throws {
             let seeds = seeds(&generator)
             maps[nextName] = (
-                seeds, try store.attachLazily(seeds.map(Self.bytes), pack: UInt64(nextName % 5))
+                seeds, try store.attachLazily(seeds.map(Self.bytes), pack: UInt64(nextName % 5)), []
             )
             nextName += 1
         }
 
         /// Fetches some chunks of a map, in its order or not, some of them twice.
-        mutating func enter(_ generator: inout SeededGenerator) throws {
+        mutating func enter(_ generator: inout SplitMix) throws {
             guard let map = maps.values.map({ $0 }).randomElement(using: &generator) else { return }
             let entries = store.beginEntries(plannedBytes: UInt64.random(in: 0...1 << 20, using: &generator))
             for seed in map.seeds.shuffled(using: &generator).prefix(12) {
@@ -70,12 +73,32 @@ import Testing
             recorded.formIntersection(used)
         }
 
+        /// Lowers the limit of the cache: what goes may be any chunk that is not pinned.
+        mutating func evict(_ generator: inout SplitMix) throws {
+            collect()
+            synchronize()
+            let limit = UInt64.random(in: 0...120, using: &generator) * 4 * 4096
+            store.core.evictor.setLimits(CacheLimits(maximumBytes: limit), store.core)
+            store.core.evictor.keepLimits(store.core)
+            store.setCacheLimits(CacheLimits())
+            store.finishReclaiming()
+            let here = Set(store.allChunks())
+            let found = present.filter { here.contains(descriptor(Self.bytes($0))) }
+            #expect(here.count == found.count, "nothing comes by going")
+            #expect(pinned.intersection(present).isSubset(of: found))
+            let cached = found.subtracting(pinned).reduce(UInt64(0)) { $0 + UInt64(Self.bytes($1).count) }
+            #expect(store.statistics().cachedBytes == cached)
+            #expect(cached <= limit)
+            present = found
+            recorded.formIntersection(found)
+        }
+
         mutating func synchronize() {
             store.synchronizeFetched()
             recorded = present
         }
 
-        mutating func drop(_ generator: inout SeededGenerator) {
+        mutating func drop(_ generator: inout SplitMix) {
             guard let name = maps.keys.sorted().randomElement(using: &generator) else { return }
             maps[name] = nil
         }
@@ -96,14 +119,18 @@ import Testing
             #expect(afterCrash ? recorded.isSubset(of: found) : present.isSubset(of: found))
             present = found
             recorded = found
+            let sources = [try store.sources.intern("test:again")]
             for (name, map) in plain {
-                maps[name] = (map.0, try store.attach(map.1, places: map.2, sources: []))
+                let placeless = Set(zip(map.1.chunks, map.2.places).filter { $0.1 == nil }.map(\.0))
+                let pinned = map.0.filter { placeless.contains(descriptor(Self.bytes($0))) }
+                maps[name] = (map.0, try store.attach(map.1, places: map.2, sources: sources), Set(pinned))
             }
         }
 
         func check(exactly: Bool) throws {
             for (_, map) in maps { try check(map.seeds, map.resident) }
             let figures = store.statistics()
+            #expect(pinned.isSubset(of: present), "what cannot be fetched is here")
             let absent = used.subtracting(present)
             #expect(figures.absentChunks == absent.count)
             if exactly {
@@ -137,7 +164,7 @@ import Testing
 
     @Test(arguments: 1...5 as ClosedRange<UInt64>)
     func behavesLikeItsModel(seed: UInt64) throws {
-        var generator = SeededGenerator(seed)
+        var generator = SplitMix(seed: seed)
         var harness = try Harness()
         for _ in 0..<80 {
             switch Int.random(in: 0..<20, using: &generator) {
@@ -146,7 +173,8 @@ import Testing
             case 6..<12: try harness.enter(&generator)
             case 12..<14: harness.drop(&generator)
             case 14: harness.synchronize()
-            case 15..<18:
+            case 15: try harness.evict(&generator)
+            case 16..<18:
                 harness.collect()
                 try harness.check(exactly: true)
             case 18:
@@ -194,7 +222,7 @@ import Testing
         }
         let writers = try (0..<4 as Range<UInt64>).map { number in
             try NamedThread("writer") {
-                var generator = SeededGenerator(number)
+                var generator = SplitMix(seed: number)
                 do {
                     let order = Array(0..<400).shuffled(using: &generator)
                     for start in stride(from: 0, to: 400, by: 40) {

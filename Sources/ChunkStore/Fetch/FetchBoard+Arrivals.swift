@@ -110,6 +110,8 @@ extension FetchBoard {
             succeed(flight, &actions)
         case .damaged(let reason):
             noteDamage(piece, reason, now, &actions)
+        case .failed(.full(let path)) where !flight.waiters.isEmpty:
+            waitForRoom(flight, .full(path: path), now, &actions)
         case .failed(let error):
             flight.walk?.giveUp(flight.walkEntry)
             actions.logs.append {
@@ -118,6 +120,22 @@ extension FetchBoard {
             fail(flight, .store(error), &actions)
         }
     }
+
+    /// The disk is full and nothing could make room: who waits goes on waiting until there is some.
+    private func waitForRoom(
+        _ flight: Flight, _ error: ChunkStoreError, _ now: MonotonicTime, _ actions: inout FetchActions
+    ) {
+        if flight.lackOfRoom == nil {
+            actions.logs.append { Log.warning("fetch", "reads wait for space", ["reason": "\(error)"]) }
+        }
+        flight.lackOfRoom = error
+        if !flight.transfers.isEmpty || flight.decoding > 0 || flight.isQueued { return }
+        flight.notBefore = now.advanced(bySeconds: Self.roomSeconds)
+        sleepers.append(flight)
+    }
+
+    /// Between two tries to store a chunk on a full disk.
+    private static let roomSeconds = 1.0
 
     private func noteDamage(
         _ piece: FetchedPiece, _ reason: String, _ now: MonotonicTime, _ actions: inout FetchActions

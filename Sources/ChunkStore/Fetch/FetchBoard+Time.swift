@@ -111,17 +111,23 @@ extension FetchBoard {
             if seconds < limits.wantSeconds { continue }
             let stuck = want.flights.first { isStuck($0, now, isVeryOld: seconds > 2 * limits.wantSeconds) }
             guard let stuck else { continue }
-            let digest = store.descriptor(of: ChunkHandle(index: stuck.handle)).digest
-            let failure = FetchFailure.unreachable(
-                chunk: digest, pack: stuck.pack.info.digest, attempts: attempts(stuck), seconds: seconds)
+            let failure = failure(of: stuck, after: seconds)
             actions.logs.append { Log.error("fetch", "a read failed", ["reason": "\(failure)"]) }
             giveUp(want, failure, &actions)
         }
     }
 
+    private func failure(of stuck: Flight, after seconds: Double) -> FetchFailure {
+        if let error = stuck.lackOfRoom { return .store(error) }
+        let digest = store.descriptor(of: ChunkHandle(index: stuck.handle)).digest
+        return .unreachable(
+            chunk: digest, pack: stuck.pack.info.digest, attempts: attempts(stuck), seconds: seconds)
+    }
+
     private func isStuck(_ flight: Flight, _ now: MonotonicTime, isVeryOld: Bool) -> Bool {
         let hasFailed =
-            !flight.attempts.isEmpty || flight.pack.sources.allSatisfy { $0.isDown || $0.lastError != nil }
+            flight.lackOfRoom != nil || !flight.attempts.isEmpty
+            || flight.pack.sources.allSatisfy { $0.isDown || $0.lastError != nil }
         if !hasFailed { return false }
         let isComing =
             flight.decoding > 0
@@ -150,7 +156,11 @@ extension FetchBoard {
             if walk.kind == .once { return drop(walk) }
             if !walk.hasAbsent { return finish(walk, now, &actions) }
             // Something failed, or others who fetch it are not done.
-            if walk.mustRescan || walk.isFruitless(now) { walk.seek(0) }
+            if walk.mustRescan || walk.isFruitless(now) {
+                // Or what came made others go: the image does not fit, and going on would never end.
+                if store.core.evictor.evictions != walk.evictions { return end(walk, now, &actions) }
+                walk.seek(0)
+            }
         }
         if walk.progress != nil || walk.latest != nil, now.seconds(since: walk.lastReport) > 0.25 {
             report(walk, walk.isPaused ? .paused : .running, now, &actions)
@@ -158,8 +168,14 @@ extension FetchBoard {
     }
 
     private func finish(_ walk: Walk, _ now: MonotonicTime, _ actions: inout FetchActions) {
+        if !walk.hopeless.isEmpty { return end(walk, now, &actions) }
         drop(walk)
-        if walk.hopeless.isEmpty { return report(walk, .complete, now, &actions) }
+        report(walk, .complete, now, &actions)
+    }
+
+    /// Ends a walk that could not bring everything.
+    private func end(_ walk: Walk, _ now: MonotonicTime, _ actions: inout FetchActions) {
+        drop(walk)
         let chunks = walk.hopeless.sorted().map { store.descriptor(of: ChunkHandle(index: $0)).digest }
         report(walk, .incomplete(chunks: chunks), now, &actions)
     }

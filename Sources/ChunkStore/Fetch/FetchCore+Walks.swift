@@ -143,7 +143,7 @@ extension FetchCore {
         case .everything:
             inBackground { core in
                 let list = core.list(map.chunks)
-                if list.entries.isEmpty { return }
+                if list.entries.isEmpty || !core.store.hasRoom(for: map) { return }
                 let walk = core.begin(list, of: map, class: .readAhead, kind: .complete)
                 if let place { core.act { board, _, _ in board.steer(walk, to: handle, place) } }
                 core.readers.setWalk(walk, of: map)

@@ -58,7 +58,7 @@ final class FetchCore: Sendable {
         for transfer in actions.starts { start(transfer) }
         for cancellation in actions.cancels { cancellation.cancel() }
         for cancellation in actions.resumes { cancellation.resume() }
-        if !actions.drops.isEmpty { store.core.drop(actions.drops) }
+        if !actions.drops.isEmpty { store.core.drop(actions.drops, .none) }
         for log in actions.logs { log() }
         for report in actions.reports { report() }
         if actions.wakesTimer { timer.wake() }

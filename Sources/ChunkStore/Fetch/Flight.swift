@@ -59,6 +59,8 @@ final class Flight: @unchecked Sendable {
     var excluded: [FetchSource] = []
     /// How often all sources have failed.
     var rounds = 0
+    /// The chunk came and could not be stored, for now.
+    var lackOfRoom: ChunkStoreError?
     /// Not to be tried earlier.
     var notBefore: MonotonicTime?
 

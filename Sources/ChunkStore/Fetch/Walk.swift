@@ -49,6 +49,8 @@ final class Walk: @unchecked Sendable {
     private var trials: [UInt32: Int] = [:]
     /// Chunks that no source has whole.
     private(set) var hopeless: Set<UInt32> = []
+    /// How often chunks had been evicted when the walk began.
+    let evictions: UInt64
     var lastReport = MonotonicTime(nanoseconds: 0)
     var isCancelled = false
     private var lastSeek = MonotonicTime.now
@@ -68,6 +70,7 @@ final class Walk: @unchecked Sendable {
         entries = list.entries
         packs = list.packs
         slots = store.core.slots
+        evictions = store.core.evictor.evictions
         totalBytes = entries.reduce(0) { $0 + UInt64($1.byteCount) }
         remaining = entries.count
         var starts: [ObjectIdentifier: Range<Int>] = [:]
