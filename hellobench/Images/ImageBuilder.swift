@@ -83,7 +83,8 @@ final class ImageBuilder {
     private func forget(_ key: String) throws {
         if rebuilds, rebuilt.insert(key).inserted {
             try layers.finishPacking()
-            try commands.run(["rm", "-rf", cache.facts(key)])
+            try commands.run(
+                ["rm", "-rf", "--one-file-system", cache.facts(key), cache.tree(key)], seconds: 300)
         }
     }
 }

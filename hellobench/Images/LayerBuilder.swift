@@ -45,21 +45,22 @@ final class LayerBuilder {
         guard let key = keys.last else { preconditionFailure("a layer has a name") }
         if packing?.key == key { return }
         if Files.exists(cache.facts(key)), Files.exists(cache.tree(key)) { return }
-        let lists = try needs(recipe)
-        try commands.run(["rm", "-rf", "--one-file-system", place], seconds: 300)
-        let upper = place + "/upper"
-        try Files.makeDirectories(upper)
-        let start = Glibc.time(nil)
-        if case .files(let files) = recipe {
-            try write(files, to: upper)
-        } else {
-            try commands.run(try script(recipe, below: keys.dropLast(), system: lists), seconds: 1800)
+        let tree = cache.tree(key)
+        let below = keys.dropLast()
+        let lower = try below.last.map(time) ?? 0
+        var start = Glibc.time(nil)
+        if !Files.exists(tree) {
+            let system = try needs(recipe)
+            try commands.run(["rm", "-rf", "--one-file-system", place], seconds: 300)
+            try Files.makeDirectories(place + "/upper")
+            start = Glibc.time(nil)
+            try make(recipe, above: below, system: system)
+            _ = try LayerTree(place + "/upper").settleTimes(since: start, lower: lower)
+            // A tree that is there is a complete one.
+            try Files.rename(place + "/upper", to: tree)
         }
-        try commands.run(["rm", "-rf", cache.tree(key), cache.facts(key)])
-        let lower = try keys.dropLast().last.map(time) ?? 0
-        let settled = try LayerTree(upper).settleTimes(since: start, lower: lower)
-        try Files.rename(upper, to: cache.tree(key))
-        try pack(try LayerTree(cache.tree(key)), key: key, time: settled)
+        let finished = try LayerTree(tree, above: below.map(cache.tree))
+        try pack(finished, key: key, time: try finished.settleTimes(since: start, lower: lower))
     }
 
     /// Where a layer is made.
@@ -113,8 +114,16 @@ final class LayerBuilder {
         [place + "/upper", place + "/overlay", place + "/root", lower]
     }
 
+    private func make(_ recipe: LayerRecipe, above keys: ArraySlice<String>, system: String?) throws {
+        if case .files(let files) = recipe {
+            try write(files, to: place + "/upper")
+        } else {
+            try commands.run(try script(recipe, above: keys, system: system), seconds: 1800)
+        }
+    }
+
     private func script(
-        _ recipe: LayerRecipe, below keys: ArraySlice<String>, system: String?
+        _ recipe: LayerRecipe, above keys: ArraySlice<String>, system: String?
     ) throws -> [String] {
         let none = place + "/none"
         try Files.makeDirectories(none)

@@ -10,15 +10,18 @@ struct LayerTree {
     /// Names of the empty files that stand for what the layer takes away, as the OCI image specification has them.
     private(set) var whiteouts: [String] = []
 
-    init(_ path: String) throws(BenchError) {
+    /// The trees of the layers below, from the lowest up.
+    private let lower: [String]
+
+    init(_ path: String, above lower: [String] = []) throws(BenchError) {
         self.path = path
+        self.lower = lower
         try add("")
         names.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         whiteouts.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    /// A character device of the numbers 0 and 0 is overlayfs' mark for a name that is gone; a directory with that
-    /// attribute hides all that is in the one below.
+    /// Overlayfs' mark for a name that is gone is a character device of the numbers 0 and 0.
     private mutating func add(_ folder: String) throws(BenchError) {
         for name in try Files.entries(of: path + "/" + folder) {
             let relative = folder.isEmpty ? name : folder + "/" + name
@@ -29,13 +32,19 @@ struct LayerTree {
             }
             names.append(relative)
             guard info.st_mode & S_IFMT == S_IFDIR else { continue }
-            if isOpaque(path + "/" + relative) { whiteouts.append(relative + "/.wh..wh..opq") }
+            if hidesLower(relative) { whiteouts.append(relative + "/.wh..wh..opq") }
             try add(relative)
         }
     }
 
-    private func isOpaque(_ directory: String) -> Bool {
-        Files.attribute("trusted.overlay.opaque", of: directory) == [UInt8(ascii: "y")]
+    /// Whether a directory takes the place of one below it, rather than adding to it.
+    ///
+    /// Overlayfs gives its attribute for that to new directories as well, to save itself from looking.
+    private func hidesLower(_ directory: String) -> Bool {
+        Files.attribute("trusted.overlay.opaque", of: path + "/" + directory) == [UInt8(ascii: "y")]
+            && lower.contains { tree in
+                (try? Files.status(tree + "/" + directory)).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
+            }
     }
 
     /// Gives everything that was made since `start` one time that does not depend on when that was.
