@@ -17,6 +17,7 @@ enum ContainerNetwork {
 final class ContainerSession {
     private let place: EnginePlace
     private var directories: [String] = []
+    private var networks: [NetworkSpace] = []
 
     init(_ place: EnginePlace) {
         self.place = place
@@ -31,9 +32,9 @@ final class ContainerSession {
             try mount.write(to: directory)
             return (source: directory, target: mount.target)
         }
-        return ContainerRun(
-            name: name, reference: reference, task: task, mounts: mounts,
-            network: try NetworkSpace(place.commands))
+        let network = try NetworkSpace(place.commands)
+        networks.append(network)
+        return ContainerRun(name: name, reference: reference, task: task, mounts: mounts, network: network)
     }
 
     /// Starts a container's command; its URL is asked for in the container's network.
@@ -48,8 +49,10 @@ final class ContainerSession {
         return process
     }
 
-    /// Removes the copies.
+    /// Removes the copies, and ends what a failure may have left of the containers.
     func end() {
+        Leftovers.kill(inNetworks: Set(networks.map(\.inode)))
+        networks = []
         for directory in directories {
             _ = try? place.commands.run(["rm", "-rf", "--one-file-system", directory], interruptible: false)
         }

@@ -24,9 +24,8 @@ struct ImageSupply {
     /// The image of a workload; uploaded unless the registry has just that one.
     func image(_ workload: Workload) throws -> BenchImage {
         guard let task = workload.task(for: origin.source) else {
-            throw BenchError.answer(
-                "\(workload.name): cannot be made of Debian's packages: \(workload.whyNotDebian ?? "no recipe")"
-            )
+            let reason = workload.whyNotDebian ?? "no recipe"
+            throw BenchError.answer("\(workload.name): cannot be made of Debian's packages: \(reason)")
         }
         let repository = "bench/" + workload.name
         let wanted = try place(workload, in: repository)

@@ -76,6 +76,7 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         let workloads = try images.selected()
         try checkChange()
+        let origin = try images.origin(workloads)
         let shape = try bench.shape
         let cycle: Cycle = change == nil ? .deployment : .development
         let results = try RunResults(path: out, resumes: resume, cycle: cycle, link: shape?.record)
@@ -93,11 +94,13 @@ struct RunCommand: ParsableCommand {
             change: change.map { ($0, "/" + ($0.split(separator: "/").last ?? "change")) }
         )
         let supply = ImageSupply(
-            origin: try images.origin(workloads), registry: stage.registry, commands: stage.commands)
+            origin: origin, registry: stage.registry, commands: stage.commands)
         let schedule = RunSchedule(
             workloads: workloads, engines: engines, runs: runs, supply: supply,
             bench: CycleBench(settings, stage.place, stage.registry), settings: settings, results: results)
         try schedule.run()
+        // What was pushed to be measured is forgotten.
+        if settings.operations.contains(.push) { try stage.registry.collect() }
         let table = RunTable(
             samples: results.samples, images: workloads.map(\.name), engines: engines.map(\.name))
         Terminal.result(table.text)
@@ -114,37 +117,36 @@ struct RunCommand: ParsableCommand {
 
 /// Which images are measured, and where they come from.
 struct ImageOptions: ParsableArguments {
-    @Option(help: "Only these workloads, with commas between.")
-    var images: String?
-
-    @Option(help: "Only workloads of these categories, with commas between.")
-    var category: String?
+    @OptionGroup var selection: WorkloadOptions
 
     @Option(help: "Take the images from a registry, such as docker.io/library, not from what was built here.")
     var from: String?
 
-    @Option(help: "Another file of workloads than this program's own.")
-    var workloads: String?
-
-    @Option(name: .customLong("layout"), help: .hidden)
-    var layouts: [String] = []
+    @Option(help: "Where 'hellobench build' has kept the images.")
+    var cache: String?
 
     /// Those that were asked for; of all of them, only those that can be had from there.
     func selected() throws -> [Workload] {
-        let selected = try WorkloadSet.load(workloads).select(images: images, category: category)
-        if images != nil || from != nil { return selected }
+        let selected = try selection.selected()
+        if selection.images != nil || from != nil { return selected }
         return selected.filter { $0.debian != nil }
     }
 
+    /// - Throws: the names of those that have yet to be built.
     func origin(_ workloads: [Workload]) throws -> ImageOrigin {
         if let from { return .registry(from) }
-        var named: [String: String] = [:]
-        for entry in layouts {
-            let parts = entry.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2 else { throw BenchError.answer("--layout \(entry): give NAME=DIRECTORY") }
-            named[parts[0]] = parts[1]
+        let cache = try ImageCache(cache)
+        var layouts: [String: String] = [:]
+        for workload in workloads {
+            layouts[workload.name] = ImageBuilder.finishedLayout(of: workload, in: cache)
         }
-        return .layouts(named)
+        let missing = workloads.filter { $0.debian != nil && layouts[$0.name] == nil }.map(\.name)
+        if !missing.isEmpty {
+            throw BenchError.answer(
+                "not built yet: \(missing.joined(separator: ", ")); run: hellobench build --images "
+                    + missing.joined(separator: ","))
+        }
+        return .layouts(layouts)
     }
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-
-/// containerd with one of its own snapshotters: the whole image is pulled and unpacked before a container
-/// starts.
+/// containerd with one of its own snapshotters.
+///
+/// The whole image is pulled and unpacked before a container starts.
 final class ContainerdEngine: ContainerEngine {
     let name: String
     let tools = [
@@ -13,86 +12,51 @@ final class ContainerdEngine: ContainerEngine {
     let development: (any DevelopmentTools)?
     private let snapshotter: String
     private let place: EnginePlace
-    private let base: String
-    private var daemon: EngineDaemon?
+    private let host: ContainerdHost
 
     init(snapshotter: String, _ place: EnginePlace) {
         self.snapshotter = snapshotter
         self.place = place
         name = EngineName.containerd(snapshotter: snapshotter).description
-        base = place.directory + "/" + name.replacing(":", with: "-")
+        host = ContainerdHost(
+            place.directory + "/" + name.replacing(":", with: "-"), ContainerdPrograms(), place)
         development = BuildahTools(place)
     }
 
-    func versions() -> [String: String] {
-        ["containerd": place.version(["containerd", "--version"], word: 2), "runc": place.runcVersion]
-    }
+    func versions() -> [String: String] { ["containerd": host.version, "runc": place.runcVersion] }
 
     func begin() throws {
         try end()
-        try Files.makeDirectory(base)
-        try Files.write(Array(configuration.utf8), to: base + "/config.toml")
-        let commands = place.commands
-        daemon = try EngineDaemon(
-            "containerd", ["containerd", "--config", base + "/config.toml"], log: base + "/log", commands
-        ) { (try? commands.run(ctr("version"), seconds: 10)) != nil }
-        try checkSnapshotter()
+        try Files.makeDirectory(host.directory)
+        try host.begin()
+        try host.check(snapshotter: snapshotter, engine: name)
     }
 
     func end() throws {
-        daemon?.stop()
-        daemon = nil
-        Leftovers.kill(below: base)
-        try Leftovers.remove(base, place.commands)
+        host.end()
+        Leftovers.kill(below: host.directory)
+        try Leftovers.remove(host.directory, place.commands)
     }
-
-    private var configuration: String {
-        """
-        version = 2
-        root = "\(base)/root"
-        state = "\(base)/state"
-        disabled_plugins = ["io.containerd.grpc.v1.cri"]
-        [grpc]
-        address = "\(base)/sock"
-
-        """
-    }
-
-    private func checkSnapshotter() throws {
-        let plugins = try place.commands.run(ctr("plugins", "list"))
-        let line = plugins.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }.first {
-            $0.count > 2 && $0[0] == "io.containerd.snapshotter.v1" && $0[1] == snapshotter
-        }
-        guard let line else {
-            throw BenchError.answer("--engine \(name): containerd has no snapshotter '\(snapshotter)'")
-        }
-        if line.last != "ok" {
-            throw BenchError.answer(
-                "--engine \(name): snapshotter '\(snapshotter)' cannot be used: \(line.last ?? "")")
-        }
-    }
-
-    private func ctr(_ words: String...) -> [String] { ["ctr", "-a", base + "/sock"] + words }
 
     func pull(_ reference: String) -> [String] {
-        ctr("images", "pull", "--plain-http", "--snapshotter", snapshotter, reference)
+        host.client("images", "pull", "--plain-http", "--snapshotter", snapshotter, reference)
     }
 
     func push(_ reference: String, as target: String) -> [[String]] {
-        [ctr("images", "push", "--plain-http", target, reference)]
+        [host.client("images", "push", "--plain-http", target, reference)]
     }
 
     func run(_ container: ContainerRun, pulls: Bool) -> [String] {
-        ctr("run", "--rm", "--snapshotter", snapshotter) + Ctr.options(container)
+        host.client("run", "--rm", "--snapshotter", snapshotter) + Ctr.options(container)
     }
 
-    func kill(_ container: String) -> [String] { ctr("tasks", "kill", "-s", "KILL", container) }
+    func kill(_ container: String) -> [String] { host.client("tasks", "kill", "-s", "KILL", container) }
 
-    func forget(_ container: String) -> [[String]] { [ctr("containers", "remove", container)] }
+    func forget(_ container: String) -> [[String]] { [host.client("containers", "remove", container)] }
 
-    var daemons: [Int32] { daemon.map { [$0.id] } ?? [] }
+    var daemons: [Int32] { host.daemon.map { [$0.id] } ?? [] }
 
-    var storeDirectories: [String] { [base + "/root"] }
+    var storeDirectories: [String] { [host.store] }
 }
 
 /// Words that ctr and the programs made after it share.

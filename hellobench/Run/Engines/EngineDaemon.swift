@@ -51,6 +51,18 @@ enum Leftovers {
         }
     }
 
+    /// Ends every process in network namespaces that were made for containers.
+    static func kill(inNetworks inodes: Set<UInt64>) {
+        if inodes.isEmpty { return }
+        for name in Files.names(in: "/proc") {
+            var info = stat()
+            guard let id = pid_t(name), stat("/proc/\(name)/ns/net", &info) == 0,
+                inodes.contains(UInt64(info.st_ino))
+            else { continue }
+            Glibc.kill(id, SIGKILL)
+        }
+    }
+
     /// Unmounts whatever lies below the directory, the innermost first, and then removes it.
     static func remove(_ directory: String, _ commands: Commands) throws {
         for _ in 0..<3 {

@@ -24,8 +24,8 @@ struct EnginePlace {
         switch engine {
         case .slacker: try SlackerEngine(self)
         case .containerd(let snapshotter): ContainerdEngine(snapshotter: snapshotter, self)
-        case .stargz: StargzEngine(self)
-        case .soci: SociEngine(self)
+        case .stargz: throw StargzEngine.absence
+        case .soci: try SociEngine(self)
         case .podman: PodmanEngine(self)
         case .docker: DockerEngine(self)
         }

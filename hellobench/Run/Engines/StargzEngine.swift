@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-final class StargzEngine: ContainerEngine {
-    let name = "stargz"
-    let tools: [(program: String, package: String)] = []
-    let daemons: [Int32] = []
-    let storeDirectories: [String] = []
-    init(_ place: EnginePlace) {}
-    func versions() -> [String: String] { [:] }
-    func begin() throws { throw BenchError.answer("not yet") }
-    func end() throws {}
-    func pull(_ reference: String) -> [String] { [] }
-    func push(_ reference: String, as target: String) -> [[String]] { [] }
-    func run(_ container: ContainerRun, pulls: Bool) -> [String] { [] }
-    func kill(_ container: String) -> [String] { [] }
+/// The stargz snapshotter, which Debian does not have.
+enum StargzEngine {
+    /// Its package holds the client alone, in Debian 12 and in 13.
+    static let absence = BenchError.answer(
+        "--engine stargz: not to be had: Debian's package stargz-snapshotter holds ctr-remote alone, "
+            + "and no containerd-stargz-grpc")
 }

@@ -69,7 +69,7 @@ final class BenchRegistry {
 
     /// How it is reached over a line of that length.
     ///
-    /// - Parameter isOther: by its other address, where engines take it for another registry, that has nothing
+    /// - Parameter isOther: by its other address, where engines take it for another registry, with nothing
     ///   of what they pulled from this one.
     func host(_ shape: LinkShape?, isOther: Bool = false) throws -> String {
         let address = isOther ? link.otherAddress : link.farAddress

@@ -52,6 +52,7 @@ struct URLProbe: Sendable {
             (200..<400).contains(status)
         else { return false }
         guard let body else { return true }
-        return text.contains(body)
+        let head = text.firstRange(of: "\r\n\r\n") ?? text.firstRange(of: "\n\n")
+        return head.map { text[$0.upperBound...].contains(body) } ?? false
     }
 }
