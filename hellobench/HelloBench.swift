@@ -10,9 +10,8 @@ struct HelloBench: ParsableCommand {
         commandName: "hellobench",
         abstract: "Measures slacker side by side with the alternatives.",
         subcommands: [
-            ListCommand.self, BuildCommand.self, RunCommand.self, ScaleCommand.self, AnalyzeCommand.self,
-            ReportCommand.self, IOCommand.self,
-            DelayCommand.self,
+            ListCommand.self, BuildCommand.self, RunCommand.self, ScaleCommand.self, ServeCommand.self,
+            AnalyzeCommand.self, ReportCommand.self, IOCommand.self, DelayCommand.self,
         ])
 
     static func main() {

@@ -165,13 +165,20 @@ struct AnalysisFigures {
             let records = records(name)
             let columns = Set(records.flatMap(\.values.keys)).sorted()
             return DataTable(
-                name: name, title: name, header: ["image"] + columns,
+                name: name, title: Self.titles[name] ?? name, header: ["image"] + columns,
                 rows: records.map { record in
                     [record.image ?? "all"]
                         + columns.map { column in
-                            record.values[column].map(Format.brief) ?? "–"
+                            record.values[column].map { Self.cell($0, name, column) } ?? "–"
                         }
                 })
         }
+    }
+
+    private static let titles = ["pull-share": "The share that the pull has in pull and run"]
+
+    private static func cell(_ value: Double, _ name: String, _ column: String) -> String {
+        if name.hasSuffix("-share") { return Format.percent(value) }
+        return column.hasSuffix("Bytes") ? Format.bytes(value) : Format.brief(value)
     }
 }

@@ -30,6 +30,13 @@ struct DataTable {
         return "<\(tag)\(kind)\(extra)>\(XML.escape(text))</\(tag)>"
     }
 
+    /// For a terminal.
+    var text: String {
+        var table = Table(header)
+        for row in rows { table.add(row) }
+        return table.text
+    }
+
     static let met = "met"
     static let missed = "MISSED"
 

@@ -74,13 +74,22 @@ struct Report {
                     String(scale.round), scale.status.rawValue, scale.error ?? "",
                 ]
             }
-        if rows.isEmpty { return [] }
+        let servers = results.throughputs.compactMap { record in
+            record.error.map { error in
+                [
+                    record.benchmark, record.engine, "serve", record.round.map { "\($0)" } ?? "", "failed",
+                    error,
+                ]
+            }
+        }
+        if (rows + servers).isEmpty { return [] }
         return [
             .table(
                 DataTable(
                     name: "failures", title: "What did not go well", note: "Not part of any figure above.",
                     words: 6,
-                    header: ["image", "engine", "operation", "round", "status", "error"], rows: rows))
+                    header: ["image", "engine", "operation", "round", "status", "error"], rows: rows + servers
+                ))
         ]
     }
 

@@ -8,7 +8,7 @@ struct ThroughputFigures {
         self.report = report
     }
 
-    private var records: [ThroughputRecord] { report.results.throughputs }
+    private var records: [ThroughputRecord] { report.results.throughputs.filter { $0.error == nil } }
     private var benchmarks: [String] { records.map(\.benchmark).distinct }
 
     /// Seconds after which what is left of the start no longer counts; at most half of the run.
@@ -62,8 +62,8 @@ struct ThroughputFigures {
             description: "Lines of \(unit) in each second. "
                 + series.filter { !$0.isThin }.map(\.name).joined(separator: "; ") + ".",
             caption:
-                "\(link(benchmark)). The first second is the one in which the engine is started. Thick: the median of "
-                + "the runs; thin: each run; vertical: the first answer.",
+                "\(link(benchmark)). The first second is the one in which the engine is started. Thick: the median "
+                + "of the runs; thin: each run; vertical: the first answer.",
             plot: LinePlot(
                 series: series, xTitle: "seconds since the engine was started", yTitle: "\(unit) per second",
                 xMarks: marks))
@@ -115,7 +115,7 @@ struct ThroughputFigures {
         ]
     }
 
-    private var table: DataTable? {
+    var table: DataTable? {
         let rows = benchmarks.flatMap { benchmark in
             report.palette.engines.compactMap { engine -> [String]? in
                 guard let start = start(benchmark, engine) else { return nil }
@@ -132,7 +132,7 @@ struct ThroughputFigures {
         return DataTable(
             name: "serve", title: "Long runs",
             note:
-                "Steady: the mean of all seconds after the first minute, or of the second half of a shorter run.",
+                "Steady: the mean of all seconds after the first minute, or the second half of a shorter run.",
             words: 2,
             header: [
                 "benchmark", "engine", "first answer", "steady, per second", "of \(EngineOrder.baseline)",

@@ -115,6 +115,8 @@ struct ThroughputRecord: ResultRecord, Equatable {
     var perSecond: [Double]
     /// What is counted: `transactions`, `requests`.
     var unit: String?
+    /// Why there are no figures.
+    var error: String?
 }
 
 /// Figures of the analysis of one image, or of all of them.
