@@ -18,18 +18,23 @@ struct ListCommand: ParsableCommand {
             for workload in workloads { Terminal.result(try WorkloadLine(workload).text) }
             return
         }
-        var table = Table(["workload", "category", "kind", "image", "from Debian", "layers", "ready when"])
-        for workload in workloads {
-            table.add([
-                workload.name, workload.category.rawValue, workload.task.kind.rawValue, workload.image,
-                workload.debian?.fidelity.rawValue ?? "no",
-                workload.debian.map { "\($0.layers.count)" } ?? "",
-                (workload.debian?.task ?? workload.task).ready.text,
-            ])
+        let header = ["workload", "category", "kind", "image", "from Debian", "layers", "ready when"]
+        let rows = [header] + workloads.map(Self.row)
+        let widths = header.indices.dropLast().map { column in rows.map { $0[column].count }.max() ?? 0 }
+        for row in rows {
+            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+            Terminal.result((cells + row.suffix(1)).joined(separator: "  "))
         }
-        Terminal.result(table.text)
         let built = workloads.count { $0.debian != nil }
         Terminal.result("\n\(workloads.count) workloads; \(built) can be made from Debian's packages")
+    }
+
+    private static func row(_ workload: Workload) -> [String] {
+        [
+            workload.name, workload.category.rawValue, workload.task.kind.rawValue, workload.image,
+            workload.debian?.fidelity.rawValue ?? "no", workload.debian.map { "\($0.layers.count)" } ?? "",
+            (workload.debian?.task ?? workload.task).ready.text,
+        ]
     }
 }
 
