@@ -38,9 +38,10 @@ struct PhaseFigures {
                 bars: measure.operations.compactMap { bar($0, measure, image.image, names, comparison) })
         }.filter { !$0.bars.isEmpty }
         if groups.isEmpty { return nil }
-        let legend = (names + [Self.rest]).enumerated().map { index, name in
-            Legend.Entry(name: name, series: index, shades: [Self.opacity(index)])
+        let told = names.enumerated().map { index, name in
+            Legend.Entry(name: name, series: Self.color(index).series, shades: [Self.color(index).opacity])
         }
+        let legend = told + [Legend.Entry(name: Self.rest, series: Self.grey, shades: [1])]
         return Figure(
             name: "phases-\(number)",
             title: "Phases of \(measure.name), images below \(Format.ratio(verdict.target.factor))",
@@ -54,8 +55,14 @@ struct PhaseFigures {
 
     private static let rest = "not told"
 
-    /// Colours come round after eight phases, paler.
-    private static func opacity(_ index: Int) -> Double { index < PlotStyle.seriesCount ? 1 : 0.5 }
+    /// Grey is kept for what is not told.
+    private static let grey = 6
+    private static let colors = (0..<PlotStyle.seriesCount).filter { $0 != grey }
+
+    /// Colours come round, paler, when there are more phases than colours.
+    private static func color(_ index: Int) -> (series: Int, opacity: Double) {
+        (colors[index % colors.count], index < colors.count ? 1 : 0.5)
+    }
 
     /// The phases that take longest come first.
     private func phaseNames(_ measure: Measure, _ images: [String], _ comparison: Comparison) -> [String] {
@@ -82,14 +89,14 @@ struct PhaseFigures {
         var parts = names.enumerated().compactMap { index, name -> BarPlot.Part? in
             guard let seconds = phases[name] else { return nil }
             return BarPlot.Part(
-                value: seconds, series: index, opacity: Self.opacity(index),
+                value: seconds, series: Self.color(index).series, opacity: Self.color(index).opacity,
                 tip: "\(image), \(operation.rawValue): \(name) \(Format.seconds(seconds))")
         }
         let rest = all - phases.values.reduce(0, +)
         if rest > 0 {
             parts.append(
                 BarPlot.Part(
-                    value: rest, series: names.count, opacity: Self.opacity(names.count),
+                    value: rest, series: Self.grey,
                     tip: "\(image), \(operation.rawValue): \(Self.rest) \(Format.seconds(rest))"))
         }
         return BarPlot.Bar(parts: parts, label: "\(operation.rawValue) \(Format.seconds(all))")

@@ -98,7 +98,7 @@ final class ServeBench {
         let output = stage.place.directory + "/load"
         let rest = Double(seconds) - Monotonic.seconds(from: begin, to: Monotonic.now)
         guard rest >= 1 else {
-            throw BenchError.answer("it took \(seconds) s until load could begin; give more --minutes")
+            throw BenchError.answer("no load could begin within \(seconds) s; give more --minutes")
         }
         let before = generator.countAtServer() ?? 0
         var curve = LoadCurve()
