@@ -57,6 +57,12 @@ extension ResidentMap {
         store.core.unpin(released)
     }
 
+    /// True when there are chunks that may be absent, now or later.
+    public var needsPlaces: Bool {
+        let handles = chunkHandles()
+        return pins.withLock { $0 }.among(handles).count < handles.count
+    }
+
     /// Bytes of the map's chunks that cannot be fetched again, and so are not evicted.
     public var pinnedBytes: UInt64 {
         let slots = store.core.slots

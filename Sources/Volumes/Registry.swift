@@ -40,6 +40,8 @@ final class Registry: Sendable {
     let bootID: BootID
     let maps: MapFiles
     let state = Lock(State())
+    /// Something could not be read at the start, so what it needs is unknown.
+    let keepsUnreferenced = Atomic<Bool>(false)
 
     init(root: String, chunks: ChunkStore, catalog: Catalog, bootID: BootID) {
         self.root = root

@@ -109,7 +109,7 @@ final class Sealer: Sendable {
         while true {
             switch next(work) {
             case .stop: return
-            case .collect: registry.chunks.collectUnreferenced()
+            case .collect: _ = try? registry.collect()
             case .checkpoint:
                 do throws(VolumeError) { try registry.catalog.checkpointIfLarge() } catch {
                     log.warning("the catalog's log could not be moved: \(error)")

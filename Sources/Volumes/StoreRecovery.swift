@@ -4,6 +4,7 @@ import Base
 import Blocks
 import ChunkStore
 import Logging
+import Synchronization
 
 /// Absent chunks whose table of places is damaged.
 private struct LostPlaces: Error, CustomStringConvertible {
@@ -53,7 +54,10 @@ struct StoreRecovery {
         // Every row that was read now counts as durable: make it so before anybody relies on it.
         do throws(SystemError) { try Directories.synchronize(registry.deltas) } catch { throw .system(error) }
         try registry.catalog.flush()
-        if mustKeepChunks { return unsealed() }
+        if mustKeepChunks {
+            registry.keepsUnreferenced.store(true, ordering: .releasing)
+            return unsealed()
+        }
         try removeUnknownFiles()
         registry.chunks.collectUnreferenced()
         return unsealed()

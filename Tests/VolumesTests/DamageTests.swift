@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import ChunkStore
 import Glibc
 import TestSupport
 import Testing
@@ -104,8 +105,16 @@ import Testing
         #expect(throws: VolumeError.self) { try opened.clone(image: "other", as: "x") }
         expectEqual(try opened.content(image: "whole"), intact, "whole")
         #expect(try opened.image(named: "layered").brokenReason == nil)
+        // What it needs is unknown: nothing is freed while it is there.
+        let chunks = opened.chunks.statistics().chunks
+        try opened.addImage("unrelated", content: intact)
+        try opened.remove("unrelated")
+        #expect(throws: VolumeError.self) { try opened.collect() }
+        #expect(opened.chunks.statistics().chunks == chunks)
         // A broken image can be removed, and its name used again.
         try opened.remove("other")
+        _ = try opened.collect()
+        #expect(opened.chunks.statistics().unreferencedChunks == 0)
         try opened.addImage("other", content: intact)
     }
 
