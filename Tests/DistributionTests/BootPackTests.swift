@@ -36,9 +36,8 @@ struct BootPackTests {
     @Test("what a container reads first comes in one stream and nothing else does", .timeLimit(.minutes(2)))
     func stream() throws {
         var random = SplitMix(seed: 20)
-        let content = random.shrinkingBytes(64 << 16)
         let blocks: [UInt32] = [900, 901, 3, 700, 500, 4, 5]
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 64, &random)
         try here.store.setProfile(try touched(here, "base", blocks), ofImage: "base")
         let pushed = try here.push("base", registry.host + "/app:1")
         #expect(pushed.newPacks == 2)
@@ -56,9 +55,8 @@ struct BootPackTests {
         .timeLimit(.minutes(2)))
     func derived() throws {
         var random = SplitMix(seed: 21)
-        var content = random.shrinkingBytes(64 << 16)
         let blocks = (0..<20).map { UInt32($0 * 40 + 7) }
-        try here.add("base", content)
+        var content = try here.addNoise("base", chunks: 64, &random)
         try here.store.setProfile(try touched(here, "base", blocks), ofImage: "base")
         try here.push("base", registry.host + "/app:1")
         try there.pull(registry.host + "/app:1", as: "base")

@@ -74,6 +74,14 @@ final class Machine: Sendable {
             try RemoteReference(parsing: reference), as: name, options: options, clients: clients)
     }
 
+    /// Adds an image of chunks of 16 blocks that nothing else has; returns its content.
+    @discardableResult
+    func addNoise(_ name: String, chunks: Int, _ random: inout SplitMix) throws -> [UInt8] {
+        let content = random.shrinkingBytes(chunks * Block.maximumChunkBytes)
+        try add(name, content)
+        return content
+    }
+
     /// Adds an image with this content, in chunks of 16 blocks.
     @discardableResult
     func add(_ name: String, _ content: [UInt8]) throws -> ImageRecord {

@@ -17,8 +17,7 @@ struct ObjectPlaceTests {
     private func check(_ place: String, credentials: S3Credentials? = nil, from other: String? = nil) throws {
         let (here, there) = (try Machine(credentials: credentials), try Machine(credentials: credentials))
         var random = SplitMix(seed: 40)
-        var content = random.shrinkingBytes(48 << 16)
-        try here.add("base", content)
+        var content = try here.addNoise("base", chunks: 48, &random)
         let first = try here.push("base", place + "#team/app:1", PushOptions(packBytes: 1 << 20))
         #expect(first.newPacks == 3)
         let change = random.shrinkingBytes(Block.bytes)

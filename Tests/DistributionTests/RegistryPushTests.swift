@@ -44,8 +44,7 @@ struct RegistryPushTests {
     @Test("a changed block is all that a second push sends", .timeLimit(.minutes(2)))
     func incremental() throws {
         var random = SplitMix(seed: 2)
-        let content = random.shrinkingBytes(400 << 16)
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 400, &random)
         try here.push("base", name("app:1"))
         let change = random.shrinkingBytes(3 * Block.bytes)
         try here.change("base", into: "next", writing: change, at: 100 * 4096)
@@ -64,8 +63,7 @@ struct RegistryPushTests {
     @Test("differences form a chain that ends in a whole map", .timeLimit(.minutes(4)))
     func chain() throws {
         var random = SplitMix(seed: 3)
-        var content = random.shrinkingBytes(100 << 16)
-        try here.add("image0", content)
+        var content = try here.addNoise("image0", chunks: 100, &random)
         try here.push("image0", name("app:0"))
         var wholeMaps = 0
         for round in 1...10 {
@@ -88,8 +86,7 @@ struct RegistryPushTests {
     @Test("an image that was pulled lazily is pushed on without being fetched", .timeLimit(.minutes(2)))
     func pushOfLazy() throws {
         var random = SplitMix(seed: 4)
-        var content = random.shrinkingBytes(64 << 16)
-        try here.add("base", content)
+        var content = try here.addNoise("base", chunks: 64, &random)
         try here.push("base", name("app:1"))
         try there.pull(name("app:1"), as: "base")
         let change = random.shrinkingBytes(16 * Block.bytes)
@@ -107,8 +104,7 @@ struct RegistryPushTests {
         .timeLimit(.minutes(2)))
     func siblings() throws {
         var random = SplitMix(seed: 5)
-        let content = random.shrinkingBytes(48 << 16)
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 48, &random)
         try here.push("base", name("first:1"), PushOptions(packBytes: 1 << 20))
         let mounted = try here.push("base", name("second/name:1"))
         #expect(mounted.mountedPacks == 3 && mounted.newPacks == 0 && mounted.sentBytes < 20_000)
@@ -131,8 +127,7 @@ struct RegistryPushTests {
     @Test("an interrupted push shows nothing, and what it sent is not sent again", .timeLimit(.minutes(2)))
     func interrupted() throws {
         var random = SplitMix(seed: 6)
-        let content = random.shrinkingBytes(128 << 16)
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 128, &random)
         // Two packs of 1 MiB are under way at most, so by then one has arrived whole.
         let enough: UInt64 = 5 << 19
         let done = Lock(UInt64(0))
@@ -158,8 +153,7 @@ struct RegistryPushTests {
     @Test("what lies under the tag and is no image of ours does no harm", .timeLimit(.minutes(2)))
     func strangeTag() throws {
         var random = SplitMix(seed: 7)
-        let content = random.shrinkingBytes(16 << 16)
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 16, &random)
         let client = here.clients.registry.repository(try Reference(parsing: name("app:1")))
         let empty = Array("{}".utf8)
         try client.upload(Digest(hashing: empty), bytes: empty)
@@ -180,7 +174,7 @@ struct RegistryPushTests {
     @Test("block images are mounted only of those who are trusted", .timeLimit(.minutes(2)))
     func policy() throws {
         var random = SplitMix(seed: 8)
-        try here.add("base", random.shrinkingBytes(4 << 16))
+        try here.addNoise("base", chunks: 4, &random)
         try here.push("base", name("team/app:1"))
         func pull(_ policy: BlockImagePolicy) throws {
             try there.pull(name("team/app:1"), as: "x", PullOptions(policy: policy))
@@ -197,8 +191,7 @@ struct RegistryPushTests {
     @Test("a block image is found through the ordinary image that it is attached to", .timeLimit(.minutes(2)))
     func attached() throws {
         var random = SplitMix(seed: 9)
-        let content = random.shrinkingBytes(16 << 16)
-        try here.add("base", content)
+        let content = try here.addNoise("base", chunks: 16, &random)
         let client = here.clients.registry.repository(try Reference(parsing: name("app:1")))
         try client.upload(Digest(hashing: Machine.configuration), bytes: Machine.configuration)
         let ordinary = try ManifestWriter.manifest(
