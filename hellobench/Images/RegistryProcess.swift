@@ -56,8 +56,8 @@ final class RegistryProcess {
         """
     }
 
-    /// A port that nobody listens on now.
-    private static func freePort() throws(BenchError) -> UInt16 {
+    /// A port of the loopback interface that nobody listens on now.
+    static func freePort() throws(BenchError) -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         if descriptor < 0 { throw .last("socket", "127.0.0.1") }
         defer { close(descriptor) }

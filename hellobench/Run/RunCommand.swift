@@ -79,12 +79,13 @@ struct RunCommand: ParsableCommand {
         let origin = try images.origin(workloads)
         let shape = try bench.shape
         let cycle: Cycle = change == nil ? .deployment : .development
-        let results = try RunResults(path: out, resumes: resume, cycle: cycle, link: shape?.record)
+        try RunResults.check(path: out, resumes: resume)
         let stage = try BenchStage(bench, needs: BenchStage.tools)
         defer { stage.cleanup.run() }
         let engines = try engines.map { try stage.place.make($0) }
         try Requirements.check(
             engines.flatMap { $0.tools + (change == nil ? [] : $0.development?.tools ?? []) })
+        let results = try RunResults(path: out, resumes: resume, cycle: cycle, link: shape?.record)
         try results.add(
             MachineRecord(versions: engines.reduce(into: [:]) { $0.merge($1.versions()) { old, _ in old } }))
         let settings = CycleSettings(

@@ -13,22 +13,29 @@ final class RunResults {
     ///   - path: nil to keep nothing.
     ///   - resumes: what the file holds stays, and is not measured again.
     init(path: String?, resumes: Bool, cycle: Cycle, link: LinkRecord?) throws {
+        try Self.check(path: path, resumes: resumes)
         guard let path else {
-            guard !resumes else { throw BenchError.answer("--resume: name the file with --out") }
             (done, samples, lines) = (.none, [], nil)
             return
         }
-        let exists = access(path, F_OK) == 0
-        if exists, !resumes {
-            throw BenchError.answer(
-                "\(path): is there already; add --resume to go on with it, or name another")
-        }
+        let exists = Files.exists(path)
         // First: this also removes a line that was not finished.
         lines = try JSONLines(path: path, appending: true)
         let results = exists ? try Results(paths: [path]) : nil
         done = results.map { DoneSamples($0, cycle: cycle, link: link) } ?? .none
         let run = done.run
         samples = results?.samples.filter { run != nil && $0.run == run } ?? []
+    }
+
+    /// - Throws: when the file would be lost, or there is none to go on with.
+    static func check(path: String?, resumes: Bool) throws(BenchError) {
+        guard let path else {
+            if resumes { throw .answer("--resume: name the file with --out") }
+            return
+        }
+        if !resumes, Files.exists(path) {
+            throw .answer("\(path): is there already; add --resume to go on with it, or name another")
+        }
     }
 
     func add(_ sample: SampleRecord) throws {

@@ -62,12 +62,14 @@ final class ContainerdEngine: ContainerEngine {
 /// Words that ctr and the programs made after it share.
 enum Ctr {
     /// What follows `run`.
-    static func options(_ container: ContainerRun) -> [String] {
+    ///
+    /// - Parameter reference: the image as this engine calls it; nil for as everybody does.
+    static func options(_ container: ContainerRun, _ reference: String? = nil) -> [String] {
         var words = ["--with-ns", "network:" + container.network.path]
         for entry in container.task.environment { words += ["--env", entry] }
         for mount in container.mounts {
             words += ["--mount", "type=bind,src=\(mount.source),dst=\(mount.target),options=rbind:rw"]
         }
-        return words + [container.reference, container.name] + container.task.argv
+        return words + [reference ?? container.reference, container.name] + container.task.argv
     }
 }

@@ -29,9 +29,12 @@ final class ContainerdHost {
     /// Starts it; the directory must be there.
     func begin() throws {
         try Files.write(Array(configuration.utf8), to: directory + "/config.toml")
+        let shims = directory + "/shims"
+        try programs.linkShims(to: shims)
         let commands = place.commands
         daemon = try EngineDaemon(
-            "containerd", programs.inPath + [programs.containerd, "--config", directory + "/config.toml"],
+            "containerd",
+            programs.inPath(shims) + [programs.containerd, "--config", directory + "/config.toml"],
             log: directory + "/containerd.log", commands
         ) { (try? commands.run(client("version"), seconds: 10)) != nil }
     }
@@ -84,13 +87,23 @@ final class ContainerdHost {
 struct ContainerdPrograms {
     var containerd = "containerd"
     var ctr = "ctr"
-    /// Where else than in PATH it finds its shims.
+    /// Where its shims are; nil for PATH.
     var folder: String?
 
-    /// What comes before a program so that it finds its shims.
-    var inPath: [String] {
-        guard let folder else { return [] }
+    private static let shim = "containerd-shim-runc-v2"
+
+    /// Makes a folder of its shims alone: beside them may be a runc that only runs on a newer system.
+    fileprivate func linkShims(to directory: String) throws(BenchError) {
+        guard let folder else { return }
+        try Files.makeDirectory(directory)
+        let link = "\(directory)/\(Self.shim)"
+        if symlink("\(folder)/\(Self.shim)", link) < 0, errno != EEXIST { throw .last("symlink", link) }
+    }
+
+    /// What comes before a program so that it finds its shims there.
+    fileprivate func inPath(_ directory: String) -> [String] {
+        guard folder != nil else { return [] }
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
-        return ["env", "PATH=\(folder):\(path)"]
+        return ["env", "PATH=\(directory):\(path)"]
     }
 }

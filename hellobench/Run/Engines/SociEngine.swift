@@ -11,6 +11,11 @@ final class SociEngine: ContainerEngine {
     private let base: String
     private var host: ContainerdHost
     private var daemon: EngineDaemon?
+    /// For each registry a port of the loopback interface that leads there.
+    ///
+    /// Its snapshotter asks for an index without TLS only at such an address.
+    private var ports: [String: UInt16] = [:]
+    private var forwarders: [ChildProcess] = []
 
     /// Its programs know no other place for what they store.
     private static let fixedDirectory = "/var/lib/soci-snapshotter-grpc"
@@ -35,6 +40,7 @@ final class SociEngine: ContainerEngine {
         try system.make(place.commands)
         for directory in [base, base + "/store"] { try Files.makeDirectory(directory) }
         try takeFixedDirectory()
+        try forward()
         try Files.write(Array(configuration.utf8), to: base + "/soci.toml")
         let socket = base + "/soci.sock"
         daemon = try EngineDaemon(
@@ -52,6 +58,8 @@ final class SociEngine: ContainerEngine {
         host.end()
         daemon?.stop()
         daemon = nil
+        for forwarder in forwarders { forwarder.stop(graceSeconds: 1) }
+        forwarders = []
         Leftovers.kill(below: base)
         let isOurs = Files.exists(base)
         if isOurs, !Leftovers.mountPoints(below: Self.fixedDirectory).isEmpty {
@@ -61,6 +69,33 @@ final class SociEngine: ContainerEngine {
             _ = rmdir(Self.fixedDirectory)
         }
         try Leftovers.remove(base, place.commands)
+    }
+
+    /// Listens on the ports; the link stays between them and the registry.
+    private func forward() throws {
+        for registry in Set(place.registries).sorted() {
+            let port = try ports[registry] ?? RegistryProcess.freePort()
+            ports[registry] = port
+            let log = "\(base)/forward-\(port).log"
+            forwarders.append(
+                try ChildProcess(
+                    [
+                        "/proc/self/exe", "delay", "--listen", "127.0.0.1:\(port)", "--to", registry,
+                        "--round-trip",
+                        "0",
+                    ], outputPath: log))
+            try place.commands.wait(for: "hellobench delay", seconds: 10) {
+                (Files.text(log) ?? "").contains("ready")
+            }
+        }
+    }
+
+    /// The same image by the address that its programs are to use.
+    private func near(_ reference: String) -> String {
+        for (registry, port) in ports where reference.hasPrefix(registry + "/") {
+            return "127.0.0.1:\(port)" + reference.dropFirst(registry.count)
+        }
+        return reference
     }
 
     /// Puts a directory of ours where its programs look.
@@ -75,10 +110,10 @@ final class SociEngine: ContainerEngine {
     }
 
     private var configuration: String {
-        place.registries.map { registry in
+        ports.values.sorted().map { port in
             """
-            [[resolver.host."\(registry)".mirrors]]
-            host = "\(registry)"
+            [[resolver.host."127.0.0.1:\(port)".mirrors]]
+            host = "127.0.0.1:\(port)"
             insecure = true
 
             """
@@ -96,14 +131,15 @@ final class SociEngine: ContainerEngine {
         let commands = place.commands
         try begin()
         do {
-            let reference = registry.reference(image.repository, BenchRegistry.ordinaryTag)
+            let reference = near(registry.reference(image.repository, BenchRegistry.ordinaryTag))
             try commands.run(host.client("images", "pull", "--plain-http", reference), seconds: 900)
             try commands.run(try soci("create", reference), seconds: 900)
             try commands.run(try soci("push", "--plain-http", "--quiet", reference), seconds: 900)
             // The same image again, by a tag that says that it has an index.
             try commands.run(
                 host.client(
-                    "images", "push", "--plain-http", registry.reference(image.repository, mark), reference),
+                    "images", "push", "--plain-http", near(registry.reference(image.repository, mark)),
+                    reference),
                 seconds: 300)
         } catch {
             try? end()
@@ -113,19 +149,20 @@ final class SociEngine: ContainerEngine {
     }
 
     func pull(_ reference: String) -> [String] {
-        (try? soci("image", "rpull", "--plain-http", reference)) ?? ["false"]
+        (try? soci("image", "rpull", "--plain-http", near(reference))) ?? ["false"]
     }
 
     func fetchWhole(_ reference: String) -> [[String]] {
-        [host.client("images", "pull", "--plain-http", reference)]
+        [host.client("images", "pull", "--plain-http", near(reference))]
     }
 
     func push(_ reference: String, as target: String) -> [[String]] {
-        [host.client("images", "push", "--plain-http", target, reference)]
+        [host.client("images", "push", "--plain-http", near(target), near(reference))]
     }
 
     func run(_ container: ContainerRun, pulls: Bool) -> [String] {
-        host.client("run", "--rm", "--snapshotter", "soci") + Ctr.options(container)
+        host.client("run", "--rm", "--snapshotter", "soci")
+            + Ctr.options(container, near(container.reference))
     }
 
     func kill(_ container: String) -> [String] { host.client("tasks", "kill", "-s", "KILL", container) }

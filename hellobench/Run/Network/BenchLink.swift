@@ -34,7 +34,7 @@ final class BenchLink {
         otherAddress = "198.18.\(number).3"
         let (near, far) = (near, far)
         cleanup.add("the link \(near)") {
-            if Self.exists(near) { try commands.run(["ip", "link", "del", near]) }
+            if Self.exists(near) { try commands.run(["ip", "link", "del", near], interruptible: false) }
         }
         try commands.run(["ip", "link", "add", near, "type", "veth", "peer", "name", far])
         try commands.run(["ip", "link", "set", far, "netns", space.path])
