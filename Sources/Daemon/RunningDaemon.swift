@@ -3,6 +3,7 @@
 import Base
 import BlockFS
 import CLinux
+import ChunkStore
 import Glibc
 import Logging
 import Volumes
@@ -43,6 +44,8 @@ final class RunningDaemon: Sendable {
             try Directories.create(directory)
         }
         let store = try VolumeStore(root: places.root)
+        store.chunks.setCacheLimits(
+            configuration.cacheLimits(capacityBytes: ChunkStore.capacityBytes(of: places.root)))
         network = try Network(configuration, store: store)
         driver = Driver(configuration: configuration, store: store, network: network)
         fileSystem = try BlockFileSystem(

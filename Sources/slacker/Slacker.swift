@@ -16,7 +16,7 @@ struct Slacker: ParsableCommand {
             InspectCommand.self, CloneCommand.self, SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
             RemoveCommand.self, UsageCommand.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self,
-            VersionCommand.self, InternalVerb.self,
+            CollectCommand.self, FsckCommand.self, VersionCommand.self, InternalVerb.self,
         ])
 
     static func main() {

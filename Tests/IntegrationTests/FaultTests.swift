@@ -122,6 +122,32 @@ struct FaultTests {
         #expect(try machine.succeed("run", "--rm", "small", "echo", "fine") == "fine\n")
     }
 
+    @Test("a full disk is named by whoever cannot start a container, and reads go on")
+    func fullDiskForContainers() throws {
+        let outer = try Machine()
+        let (disk, root) = (outer.directory + "/disk", outer.directory + "/small")
+        try outer.host("truncate", "-s", "64M", disk)
+        try outer.host("mkfs.ext4", "-q", disk)
+        try Directories.create(root)
+        try outer.host("mount", "-o", "loop", disk, root)
+        let machine = try Machine(root: root)
+        machine.atEnd { _ = try? Subprocess.run(["umount", root]) }
+        try machine.succeed("import", "rootfs:" + machine.makeRootTar(), "base")
+        let place = machine.directory + "/a"
+        try Directories.create(place)
+        // What is left, to the last block.
+        try machine.host("sh", "-c", "head -c 64M /dev/zero > \(root)/filler || true")
+        try machine.fail(
+            ["run", "--rm", "base", "true"], words: [root, "the disk is full", "free some space"])
+        #expect(try machine.volumes().isEmpty)
+        try machine.succeed("mount", "base", place, "--read-only")
+        #expect(try machine.host("cat", place + "/etc/motd") == "hello from the image\n")
+        try machine.succeed("umount", place)
+        try Directories.removeFile(root + "/filler")
+        #expect(try machine.succeed("run", "--rm", "base", "echo", "fine") == "fine\n")
+        #expect(try machine.succeed("fsck", "--deep").contains("nothing is wrong"))
+    }
+
     @Test("a killed daemon: the next client starts one, which cleans up, and all images are there")
     func killedDaemon() throws {
         let machine = try Machine.withImage()

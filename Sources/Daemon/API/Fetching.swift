@@ -73,6 +73,8 @@ public struct FillInfo: Codable, Equatable, Sendable {
         case paused
         /// It goes on when no container waits.
         case waiting
+        /// It goes on when the cache has room for what is missing.
+        case noRoom
         /// Nobody asks for more than what is read.
         case off
         /// Some chunks could not be had from any source.

@@ -23,6 +23,8 @@ public struct OperationInfo: Codable, Equatable, Sendable {
     /// What a push, and what a pull did.
     public internal(set) var push: PushInfo?
     public internal(set) var pull: PullInfo?
+    /// What a check found.
+    public internal(set) var check: CheckInfo?
     /// Why it failed.
     public internal(set) var failure: Failure?
 

@@ -16,8 +16,26 @@ public struct StatusInfo: Codable, Equatable, Sendable {
     /// Resident memory of the daemon.
     public let residentBytes: UInt64
     public let fetching: FetchInfo
+    public let cache: CacheInfo
     /// Images that are being filled or wait for that.
     public let fills: [FillInfo]
+}
+
+/// Chunks that could be fetched again, beside the limits of the cache; part of `GET /v1/status`.
+public struct CacheInfo: Codable, Equatable, Sendable {
+    /// Bytes of such chunks, and those that they may take; absent: no limit.
+    public let cachedBytes: UInt64
+    public let maximumBytes: UInt64?
+    /// Bytes of chunks that no source has: they stay.
+    public let pinnedBytes: UInt64
+    /// Bytes that are free on the disk, and those that are to stay so.
+    public let freeBytes: UInt64?
+    public let minimumFreeBytes: UInt64
+    /// Since the daemon started.
+    public let evictedChunks: UInt64
+    public let evictedBytes: UInt64
+    /// A limit is exceeded, and nothing is left that may go.
+    public let isStuck: Bool
 }
 
 /// What `DELETE` and other requests without a result answer.

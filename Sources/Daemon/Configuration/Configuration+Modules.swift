@@ -46,6 +46,14 @@ extension Configuration {
         return limits
     }
 
+    /// - Parameter capacityBytes: of the file system with the state directory.
+    func cacheLimits(capacityBytes: UInt64?) -> CacheLimits {
+        let maximum = self[Settings.cacheBytes]
+        return CacheLimits(
+            maximumBytes: maximum == 0 ? nil : maximum,
+            minimumFreeBytes: min(self[Settings.cacheFree], (capacityBytes ?? .max) / 10))
+    }
+
     var importLimits: ImportLimits {
         ImportLimits(
             totalBytes: self[Settings.importBytes], entryCount: UInt64(self[Settings.importEntries]),

@@ -73,6 +73,15 @@ enum Settings {
         "fill.idle_seconds", 5, in: 0...86_400,
         "With the policy idle: seconds without a read that had to wait.")
 
+    static let cacheBytes = Setting.bytes(
+        "cache.max_bytes", 0, in: 0...(1 << 50),
+        "Bytes that chunks may take which could be fetched again; what is read least goes first; 0 for no "
+            + "limit.")
+    static let cacheFree = Setting.bytes(
+        "cache.min_free", 1 << 30, in: 0...(1 << 50),
+        "Bytes of the file system with the state directory, a tenth of it at most, below which such chunks go; "
+            + "0 for never.")
+
     static let importBytes = Setting.bytes(
         "import.max_bytes", 1 << 40, in: (1 << 20)...(1 << 50),
         "Plain bytes that the layers of an ordinary image may have, and likewise its files, holes counted.")
@@ -116,6 +125,7 @@ enum Settings {
         backgroundRequests.key,
         readAheadBytes.key, eagerBytes.key,
         fillPolicy.key, fillRate.key, fillIdleSeconds.key,
+        cacheBytes.key, cacheFree.key,
         importBytes.key, importEntries.key, importRatio.key,
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         logLevel.key,

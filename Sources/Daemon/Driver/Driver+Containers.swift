@@ -30,7 +30,10 @@ extension Driver {
         } else if image == nil, RemoteReference.isRemote(request.image) {
             throw Failure(.notFound, "\(request.image): not here; pull it, or allow that with --pull missing")
         }
-        let container = try containers.create(request, of: image ?? request.image, child, clock)
+        let name = image ?? request.image
+        let container = try explainingFullDisk { () throws(Failure) in
+            try containers.create(request, of: name, child, clock)
+        }
         return ContainerAnswer(container: container)
     }
 

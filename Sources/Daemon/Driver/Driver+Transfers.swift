@@ -119,6 +119,10 @@ extension Driver {
                 throw Failure(
                     .remote, "\(name): some blocks could not be fetched; see 'slacker status', and fill again"
                 )
+            case .noRoom:
+                throw Failure(
+                    .noSpace,
+                    "\(name): the cache has no room for all of it; raise cache.max_bytes, or free space")
             default: break
             }
             if operation.isCancelled { throw DistributionError.cancelled }

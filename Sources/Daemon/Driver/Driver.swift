@@ -43,7 +43,8 @@ final class Driver: Sendable {
             uptimeSeconds: MonotonicTime.now.seconds(since: started), images: store.images().count,
             volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
             operations: operations.running(), residentBytes: Self.residentBytes(),
-            fetching: FetchInfo(network.engine.status()), fills: fills.list())
+            fetching: FetchInfo(network.engine.status()), cache: CacheInfo(store.chunks.cacheStatus()),
+            fills: fills.list())
     }
 
     /// Without those behind keys of containerd, which has commands of its own for them.

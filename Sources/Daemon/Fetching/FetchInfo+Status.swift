@@ -34,3 +34,13 @@ extension FetchInfo {
         }
     }
 }
+
+extension CacheInfo {
+    init(_ status: CacheStatus) {
+        self.init(
+            cachedBytes: status.cachedBytes, maximumBytes: status.limits.maximumBytes,
+            pinnedBytes: status.pinnedBytes, freeBytes: status.freeBytes,
+            minimumFreeBytes: status.limits.minimumFreeBytes, evictedChunks: status.evictedChunks,
+            evictedBytes: status.evictedBytes, isStuck: status.isStuck)
+    }
+}

@@ -14,6 +14,8 @@ final class FillManager: Sendable {
     struct Entry {
         var policy: FillPolicy
         var isPaused = false
+        /// What is missing would make other things go.
+        var lacksRoom = false
         /// Under way, or over with what it could get.
         var handle: FillHandle?
     }
@@ -106,6 +108,7 @@ final class FillManager: Sendable {
     private static func state(_ entry: Entry?) -> FillInfo.State {
         guard let entry, entry.policy != .never else { return .off }
         if entry.isPaused { return .paused }
+        if entry.lacksRoom { return .noRoom }
         switch entry.handle?.progress.state {
         case .running: return .running
         case .incomplete: return .incomplete
@@ -122,12 +125,14 @@ final class FillManager: Sendable {
 
     /// Looks what is to begin, to stand still or to go on; called about once a second.
     func tick() {
+        store.chunks.keepCacheLimits()
         lookForLacking()
+        lookForRoom()
         let isQuiet = isQuiet()
         let wanted = state.withLock { state -> [String] in
             var wanted: [String] = []
             for (name, entry) in state.entries where entry.policy != .never && !entry.isPaused {
-                let mayRun = entry.policy == .now || isQuiet
+                let mayRun = (entry.policy == .now || isQuiet) && !entry.lacksRoom
                 guard let handle = entry.handle, handle.progress.state != .cancelled else {
                     if mayRun { wanted.append(name) }
                     continue
@@ -154,6 +159,16 @@ final class FillManager: Sendable {
             return true
         }
         if !isWanted { handle.cancel() }
+    }
+
+    /// Filling what does not fit would only make other chunks go that are fetched again then.
+    private func lookForRoom() {
+        for name in state.withLock({ Array($0.entries.keys) }) {
+            guard let record = try? store.image(named: name), Self.isLacking(record) else { continue }
+            let missing = (record.dataBytes ?? 0) - (record.localBytes ?? 0)
+            let lacksRoom = !store.chunks.cacheHasRoom(for: missing)
+            state.withLock { $0.entries[name]?.lacksRoom = lacksRoom }
+        }
     }
 
     /// Images that came before this daemon started.

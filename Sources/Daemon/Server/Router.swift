@@ -48,10 +48,16 @@ struct Router: Sendable {
         case "imports": try .value(driver.startImport(call.decode(ImportRequest.self)))
         case "clones": try .value(driver.clone(call.decode(CloneRequest.self)))
         case "snapshots": try .value(driver.snapshot(call.decode(SnapshotRequest.self)))
-        case "mounts": try .value(driver.mounts.mount(call.decode(MountRequest.self)))
+        case "mounts":
+            try .value(
+                driver.explainingFullDisk { () throws(Failure) in
+                    try driver.mounts.mount(call.decode(MountRequest.self))
+                })
         case "containers": try .value(driver.createContainer(call.decode(ContainerRequest.self)))
         case "pushes": try .value(driver.startPush(call.decode(PushRequest.self)))
         case "pulls": try .value(driver.startPull(call.decode(PullRequest.self)))
+        case "collections": try .value(driver.collect())
+        case "checks": try .value(driver.startCheck(call.decode(CheckRequest.self)))
         case "fills": try .value(driver.fills.change(call.decode(FillRequest.self)))
         case "profiles":
             try .value(driver.recordings.finish(call.decode(ProfileRequest.self).container))

@@ -22,6 +22,7 @@ struct StatusCommand: ParsableCommand {
             ("images", "\(status.images)"), ("volumes", "\(status.volumes)"),
             ("operations", "\(status.operations.count) running"),
         ])
+        show(status.cache)
         if !status.mounts.isEmpty {
             Output.print("")
             Output.table(
@@ -43,6 +44,17 @@ struct StatusCommand: ParsableCommand {
                     [$0.image, $0.state.rawValue, Share.text($0.localBytes, of: $0.dataBytes)]
                 })
         }
+    }
+
+    private func show(_ cache: CacheInfo) {
+        let limit = cache.maximumBytes.map { " of \(Size.text($0))" } ?? ""
+        let free = cache.freeBytes.map { "\(Size.text($0)), at least \(Size.text(cache.minimumFreeBytes))" }
+        Output.fields([
+            ("cache", "\(Size.text(cache.cachedBytes))\(limit), \(Size.text(cache.pinnedBytes)) besides"),
+            ("evicted", cache.evictedBytes > 0 ? Size.text(cache.evictedBytes) : nil),
+            ("disk free", free),
+            ("cache full", cache.isStuck ? "a limit is exceeded, and nothing is left that could go" : nil),
+        ])
     }
 
     private func show(_ fetching: FetchInfo) {

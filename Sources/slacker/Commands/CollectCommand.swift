@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Daemon
+
+struct CollectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gc", abstract: "Free what nothing refers to any more.",
+        discussion: """
+            Removing images and volumes does that by itself, soon afterwards; this waits for it. Safe beside \
+            everything else. Packs in other places are not touched.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        let freed = try global.connect().call(
+            "POST", "collections", CollectRequest(), as: CollectInfo.self)
+        if json { return try Output.json(freed) }
+        Output.print(
+            "freed \(freed.snapshots) snapshots and \(freed.chunks) chunks of \(Size.text(freed.bytes))")
+    }
+}
