@@ -64,14 +64,17 @@ struct DeltaLog {
     mutating func append(
         _ kind: DeltaLogRecord.Kind, _ ranges: [(start: UInt32, count: UInt32)]
     ) throws(SystemError) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(ranges.count * DeltaLogRecord.byteCount)
+        let count = ranges.count * DeltaLogRecord.byteCount
         var sequence = nextSequence
-        for range in ranges {
-            let record = DeltaLogRecord(
-                kind: kind, start: range.start, count: range.count, sequence: sequence)
-            bytes += record.encode(delta: delta)
-            sequence &+= 1
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            for range in ranges {
+                let record = DeltaLogRecord(
+                    kind: kind, start: range.start, count: range.count, sequence: sequence)
+                let rest = UnsafeMutableBufferPointer(rebasing: buffer[filled...])
+                record.encode(into: UnsafeMutableRawBufferPointer(rest), delta: delta)
+                filled += DeltaLogRecord.byteCount
+                sequence &+= 1
+            }
         }
         try write(bytes, next: sequence)
         if kind != .barrier { lastChange = sequence &- 1 }

@@ -34,17 +34,28 @@ struct DeltaLogRecord: Equatable {
     var through: UInt64 { UInt64(start) | UInt64(count) << 32 }
 
     func encode(delta: UInt64) -> [UInt8] {
-        var writer = ByteWriter(capacity: Self.byteCount)
-        writer.put(Self.magic)
-        writer.put(kind.rawValue)
-        writer.put(UInt16(0))
-        writer.put(start)
-        writer.put(count)
-        writer.put(sequence)
+        [UInt8](unsafeUninitializedCapacity: Self.byteCount) { buffer, filled in
+            encode(into: UnsafeMutableRawBufferPointer(buffer), delta: delta)
+            filled = Self.byteCount
+        }
+    }
+
+    /// Writes the record's 32 bytes to the front of the buffer.
+    ///
+    /// Every first write of a block comes here with the delta locked, so it is stores and nothing else.
+    func encode(into buffer: UnsafeMutableRawBufferPointer, delta: UInt64) {
+        precondition(buffer.count >= Self.byteCount, "a record has room")
+        // The magic byte, the kind, and two bytes of zeros.
+        let head = UInt32(Self.magic) | UInt32(kind.rawValue) << 8
+        buffer.storeBytes(of: head.littleEndian, toByteOffset: 0, as: UInt32.self)
+        buffer.storeBytes(of: start.littleEndian, toByteOffset: 4, as: UInt32.self)
+        buffer.storeBytes(of: count.littleEndian, toByteOffset: 8, as: UInt32.self)
+        buffer.storeBytes(of: sequence.littleEndian, toByteOffset: 12, as: UInt64.self)
         // The log's own number keeps a record of a log that once had these disk blocks from looking genuine.
-        writer.put(delta)
-        writer.put(CRC32C.checksum(writer.bytes))
-        return writer.bytes
+        buffer.storeBytes(of: delta.littleEndian, toByteOffset: 20, as: UInt64.self)
+        let covered = UnsafeRawBufferPointer(rebasing: buffer[..<(Self.byteCount - 4)])
+        let checksum = covered.withMemoryRebound(to: UInt8.self) { CRC32C.checksum($0.span) }
+        buffer.storeBytes(of: checksum.littleEndian, toByteOffset: 28, as: UInt32.self)
     }
 
     /// Reads the record at a place; nil unless every bit of it is as it was written.
