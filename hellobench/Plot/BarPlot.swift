@@ -44,7 +44,7 @@ struct BarPlot: Plot {
         let isNarrow = width < Self.narrow
         var drawing = Drawing(width: width)
         let widest = groups.map { Drawing.textWidth($0.label) }.max() ?? 0
-        let left = isNarrow ? 10 : min(190, widest + 18)
+        let left = isNarrow ? 10 : min(200, widest * 1.08 + 18)
         let longest = groups.flatMap(\.bars).map { Drawing.textWidth($0.label) }.max() ?? 0
         let right = max(left + 60, width - min(longest + 12, width / 2))
         let highest = (groups.flatMap(\.bars).map(\.length) + marks.map(\.value)).max() ?? 1

@@ -27,7 +27,7 @@ struct IntervalPlot: Plot {
         var drawing = Drawing(width: width)
         let isNarrow = width < 520
         let widest = rows.map { Drawing.textWidth($0.label) }.max() ?? 0
-        let left = isNarrow ? 12 : min(260, widest + 22)
+        let left = isNarrow ? 12 : min(width * 0.4, widest * 1.08 + 22)
         let dots = rows.flatMap(\.dots)
         let longest = dots.map { Drawing.textWidth($0.label) }.max() ?? 0
         let right = max(left + 80, width - min(longest + 14, width * 0.45))
