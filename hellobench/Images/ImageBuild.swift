@@ -53,7 +53,7 @@ struct ImageBuild {
             } catch {
                 failed += 1
                 Terminal.note("  failed: \(error)")
-                let reason = "\(error)".split(separator: "\n").first.map { String($0.prefix(100)) } ?? ""
+                let reason = "\(error)".split(separator: "\n").first.map { String($0.prefix(160)) } ?? ""
                 table.add([
                     workload.name, "", "", "", Self.seconds(since: start), "", "failed: " + reason,
                 ])

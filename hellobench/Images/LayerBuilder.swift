@@ -87,9 +87,9 @@ final class LayerBuilder {
             try commands.run(["rm", "-rf", "--one-file-system", place], seconds: 300)
             try Files.makeDirectories(place)
             let folders = folders(lower: cache.tree(keys[0]))
-            try commands.run(
+            try runScript(
                 LayerScripts.command(LayerScripts.update, folders + [cache.packages, cache.lists]),
-                seconds: 300)
+                "apt-get update", seconds: 300)
             hasLists = true
         }
         return keys[0]
@@ -118,7 +118,18 @@ final class LayerBuilder {
         if case .files(let files) = recipe {
             try write(files, to: place + "/upper")
         } else {
-            try commands.run(try script(recipe, above: keys, system: system), seconds: 1800)
+            try runScript(try script(recipe, above: keys, system: system), recipe.title, seconds: 1800)
+        }
+    }
+
+    /// Runs a script whose text would say nothing in an error.
+    private func runScript(_ words: [String], _ title: String, seconds: Double) throws(BenchError) {
+        do throws(BenchError) {
+            try commands.run(words, seconds: seconds)
+        } catch .commandFailed(_, let status, let output) {
+            throw .commandFailed(command: title, status: status, output: output)
+        } catch .timedOut(_, let seconds) {
+            throw .timedOut(command: title, seconds: seconds)
         }
     }
 

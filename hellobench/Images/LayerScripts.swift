@@ -145,7 +145,32 @@ enum LayerScripts {
                 done
                 [ ! -d etc/ssl/certs ] || find etc/ssl/certs -lname '*snakeoil*' -delete
                 find . -xdev -type s -delete
+                [ ! -e etc/ssl/certs/java/cacerts ] || settle_key_store etc/ssl/certs/java/cacerts
             )
+        }
+
+        # A Java key store notes when each certificate came in: every one gets the same time, and the store a new
+        # checksum. mmdebstrap has brought Perl here.
+        settle_key_store() {
+            perl -MDigest::SHA=sha1 -e '
+                my $path = shift;
+                open my $in, "<:raw", $path or exit;
+                my $store = do { local $/; <$in> };
+                my ($magic, $version, $count) = unpack "NNN", $store;
+                exit unless $magic == 0xfeedfeed && $version == 2;
+                my $position = 12;
+                for (1 .. $count) {
+                    exit unless unpack("N", substr $store, $position) == 2;
+                    $position += 6 + unpack "n", substr $store, $position + 4;
+                    substr($store, $position, 8) = pack "Q>", 1700000000000;
+                    $position += 8;
+                    $position += 2 + unpack "n", substr $store, $position;
+                    $position += 4 + unpack "N", substr $store, $position;
+                }
+                my $body = substr $store, 0, $position;
+                open my $out, ">:raw", $path or die;
+                print $out $body, sha1(pack("n*", unpack "C*", "changeit") . "Mighty Aphrodite" . $body);
+            ' "$1"
         }
 
         """#
