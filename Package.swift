@@ -55,7 +55,6 @@ let package = Package(
     targets: [
         system("CFuse3", apt: "libfuse3-dev"),
         system("CCurl", apt: "libcurl4-openssl-dev"),  // loaded on first use, never linked
-        system("CNghttp2", apt: "libnghttp2-dev"),
         system("CZstd", apt: "libzstd-dev"),
         system("CZlib", apt: "zlib1g-dev"),
         .target(name: "CArchive"),  // libarchive, loaded on first use, never linked
@@ -83,12 +82,9 @@ let package = Package(
                 "Base",
                 "CLinux", flyingFox, flyingSocks, logging, toml,
             ]),
-        library("Containerd", ["Daemon", "Volumes", "OCI", "Base", "CNghttp2", "CLinux"]),
         .executableTarget(
             name: "slacker",
-            dependencies: [
-                "Containerd", "Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments,
-            ],
+            dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments],
             swiftSettings: strict,
             // An empty libcurl stands there: see CLateCurl.
             linkerSettings: [.unsafeFlags(["-L", Context.packageDirectory + "/Sources/CLateCurl/link"])]),

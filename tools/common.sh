@@ -8,13 +8,13 @@ cache_directory=${SLACKER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slacker}
 
 # To build the package.
 build_packages=(
-    libarchive-dev libcurl4-openssl-dev libfuse3-dev libnghttp2-dev libsqlite3-dev libzstd-dev pkg-config zlib1g-dev
+    libarchive-dev libcurl4-openssl-dev libfuse3-dev libsqlite3-dev libzstd-dev pkg-config zlib1g-dev
 )
 # To run containers and to make images for them.
 run_packages=(ca-certificates e2fsprogs fuse3 mmdebstrap mount procps python3 runc)
 # What the tests call besides.
 test_packages=(
-    acl attr busybox-static containerd curl docker-registry fio jq nginx openssl python3-venv skopeo strace tar umoci
+    acl attr busybox-static curl docker-registry fio jq nginx openssl python3-venv skopeo strace tar umoci
     zstd
 )
 # What is measured, and what it is measured against.

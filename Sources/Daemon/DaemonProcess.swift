@@ -13,12 +13,8 @@ public enum DaemonProcess {
     public static let busyWord = "busy"
 
     /// Serves until SIGTERM or SIGINT; call it on the main thread, before any other thread is made.
-    /// - Parameters:
-    ///   - readyDescriptor: gets one line, that it serves or why it cannot; closed afterwards.
-    ///   - services: what to serve beside the control API.
-    public static func run(
-        _ configuration: Configuration, readyDescriptor: Int32?, services: [any DaemonService] = []
-    ) throws(Failure) {
+    /// - Parameter readyDescriptor: gets one line, that it serves or why it cannot; closed afterwards.
+    public static func run(_ configuration: Configuration, readyDescriptor: Int32?) throws(Failure) {
         // Blocked here, and so in every thread that is made from now on: one place waits for them.
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -33,7 +29,7 @@ public enum DaemonProcess {
         raiseFileLimit()
 
         let daemon: RunningDaemon
-        do { daemon = try RunningDaemon(configuration, services) } catch is RunningDaemon.Busy {
+        do { daemon = try RunningDaemon(configuration) } catch is RunningDaemon.Busy {
             if let readyDescriptor { tell(readyDescriptor, busyWord) }
             let run = configuration.places.run
             throw Failure(.inUse, "\(run): another daemon runs there; stop it or choose another --run")

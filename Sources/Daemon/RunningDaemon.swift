@@ -18,7 +18,6 @@ final class RunningDaemon: Sendable {
     private let network: Network
     private let fileSystem: BlockFileSystem
     private let server: ControlServer
-    private let services: [any DaemonService]
     private let isEnding = Monitor(false)
     private let log = Log.logger("daemon")
 
@@ -30,8 +29,7 @@ final class RunningDaemon: Sendable {
     private static let fillSeconds = 0.5
 
     /// Serves when it returns.
-    init(_ configuration: Configuration, _ services: [any DaemonService]) throws {
-        self.services = services
+    init(_ configuration: Configuration) throws {
         let places = configuration.places
         try Directories.create(places.run)
         lock = try File(open: places.lock, O_RDWR | O_CREAT)
@@ -53,7 +51,6 @@ final class RunningDaemon: Sendable {
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
         try fileSystem.start()
         do { try serve() } catch {
-            for service in services { service.stop() }
             try? fileSystem.stop(force: true)
             throw error
         }
@@ -64,7 +61,6 @@ final class RunningDaemon: Sendable {
     private func serve() throws {
         let server = server
         try Self.wait { try await server.start() }
-        for service in services { try service.start(ServiceHost(driver: driver)) }
         let (driver, isEnding) = (driver, isEnding)
         _ = try NamedThread("tidy", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil
@@ -87,7 +83,6 @@ final class RunningDaemon: Sendable {
         isEnding.withLock { $0 = true }
         let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
         try? Self.wait { await server.stop() }
-        for service in services { service.stop() }
         driver.operations.cancelAll(seconds: Self.endSeconds)
         // What a flush needs may still be fetched; but no source holds the end up for longer.
         let isUnmounted = Monitor(false)

@@ -2,7 +2,6 @@
 
 import Base
 import Blocks
-import GRDB
 import Synchronization
 
 extension VolumeStore {
@@ -39,19 +38,15 @@ extension VolumeStore {
         }
     }
 
-    /// - Parameter also: what changes in the same transaction.
-    func make(
+    private func make(
         _ name: String, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
-        ephemeral: Bool, _ state: inout Registry.State, also: (Database) throws -> Void = { _ in }
+        ephemeral: Bool, _ state: inout Registry.State
     ) throws(VolumeError) -> Volume {
         try Registry.checkFree(name, state)
         let row = VolumeRow(
             name: name, id: Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(), blocks: blocks,
             hasFiles: false, parentImage: parentImage, created: Registry.now(), isEphemeral: ephemeral)
-        try registry.catalog.transaction { db in
-            try Catalog.insert(row, db)
-            try also(db)
-        }
+        try registry.catalog.transaction { db in try Catalog.insert(row, db) }
         let delta = Delta(
             id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: blocks,
             isEphemeral: ephemeral)

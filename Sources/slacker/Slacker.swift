@@ -15,7 +15,7 @@ struct Slacker: ParsableCommand {
             DaemonCommand.self, ImportCommand.self, PullCommand.self, PushCommand.self, ImagesCommand.self,
             InspectCommand.self, CloneCommand.self, SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
-            RemoveCommand.self, UsageCommand.self, StatusCommand.self, DoctorCommand.self, ConfigCommand.self,
+            RemoveCommand.self, UsageCommand.self, StatusCommand.self, ConfigCommand.self,
             CollectCommand.self, FsckCommand.self, VersionCommand.self, InternalVerb.self,
         ])
 

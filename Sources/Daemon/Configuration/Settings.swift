@@ -130,7 +130,6 @@ enum Settings {
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         logLevel.key,
         runPull.key, recordSeconds.key,
-        containerdSocket.key, containerdVolumeBytes.key,
     ]
 
     static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })

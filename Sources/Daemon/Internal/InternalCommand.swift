@@ -45,7 +45,6 @@ public enum InternalCommand {
             case .freeze(let directory): try freeze(directory)
             case .thaw(let directory): try Freeze.thaw(directory)
             case .resize(let file, let sizeBytes): try Resize.run(file: file, sizeBytes: sizeBytes)
-            case .inodes(let directory): answer.inodes = try usedInodes(directory)
             case .clean(let run): answer.notes = Leftovers.clean(run: run)
             }
         } catch {
@@ -122,12 +121,6 @@ public enum InternalCommand {
             var byte: UInt8 = 0
             _ = retrying { read(0, &byte, 1) }
         }
-    }
-
-    private static func usedInodes(_ directory: String) throws(SystemError) -> UInt64 {
-        var status = statvfs()
-        if statvfs(directory, &status) < 0 { throw SystemError.last("statvfs", directory) }
-        return UInt64(status.f_files - status.f_ffree)
     }
 
     private static func canonical(_ directory: String) throws -> String {

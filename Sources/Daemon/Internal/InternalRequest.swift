@@ -23,8 +23,6 @@ public enum InternalRequest: Codable, Sendable {
     case thaw(directory: String)
     /// Sets the length of a block file, and of the ext4 in it.
     case resize(file: String, sizeBytes: UInt64)
-    /// Counts the inodes in use in the file system at a directory.
-    case inodes(directory: String)
     /// Takes away all that a dead daemon has left below its run directory.
     case clean(run: String)
 }
@@ -62,7 +60,6 @@ public struct InternalAnswer: Codable, Sendable {
     /// Mounts that were made.
     public var device: String?
     public var directory: String?
-    public var inodes: UInt64?
     /// Things that were cleaned up or could not be, for the log.
     public var notes: [String]?
     /// Milliseconds by step.

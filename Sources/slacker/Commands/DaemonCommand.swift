@@ -32,10 +32,7 @@ struct DaemonCommand: ParsableCommand {
             if let readyDescriptor { DaemonProcess.tell(readyDescriptor, error.message) }
             throw error
         }
-        if foreground {
-            return try DaemonProcess.run(
-                configuration, readyDescriptor: readyDescriptor, services: Services.all())
-        }
+        if foreground { return try DaemonProcess.run(configuration, readyDescriptor: readyDescriptor) }
         let starter = DaemonStarter(
             configuration.places, file: global.config.map(Paths.absolute), settings: settings)
         guard try starter.start() == .started || settings.isEmpty else {

@@ -28,15 +28,6 @@ struct PullCommand: ParsableCommand {
     @Flag(help: "End when the whole image is here.")
     var whole = false
 
-    @Option(
-        help: ArgumentHelp(
-            "Register the image in this namespace of containerd, for 'ctr run --snapshotter slacker'.",
-            valueName: "namespace"))
-    var containerd: String?
-
-    @Option(help: "Socket of containerd.")
-    var containerdAddress = "/run/containerd/containerd.sock"
-
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -56,20 +47,13 @@ struct PullCommand: ParsableCommand {
         request.publish = publish
         request.fill = fill?.rawValue
         request.whole = whole
-        // What can fail at once does so before anything is pulled.
-        let registration = try containerd.map { namespace throws(Failure) in
-            try Registration(
-                reference, namespace: namespace, address: containerdAddress, try global.configuration())
-        }
         let begun = try client.call("POST", "pulls", request, as: OperationInfo.self)
         let ended = try OperationWatch(client, interrupt, name: "\(reference): pull").wait(begun)
-        try registration?.run()
         if json, let pull = ended.pull { return try Output.json(pull) }
         guard let image = ended.image, let pull = ended.pull else { return }
         let fetched = Size.text(pull.fetchedBytes)
         Output.print(
             "\(image.name): \(pull.kind) image, \(fetched) fetched in \(Seconds.text(pull.seconds))")
         if let published = pull.published { Output.print("\(published): the block image") }
-        if let registration { Output.print(registration.text) }
     }
 }
