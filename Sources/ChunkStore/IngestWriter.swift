@@ -189,12 +189,10 @@ final class IngestWriter {
 
     /// Makes every chunk that the session refers to durable: the data first, then the index.
     func commit() throws(ChunkStoreError) {
-        let open = core.table.withLock { table in
-            unindexed.filter { !table.flags(of: $0).contains(.indexed) }
-        }
-        let waiting = core.unrecorded(open)
         // Another session, or the store's own thread, may have learnt that an arena cannot be relied on.
-        if waiting.count < open.count { throw .notDurable(SystemError(EIO, "fdatasync", core.directory)) }
+        guard let waiting = core.unrecordedUnlessLost(unindexed) else {
+            throw .notDurable(SystemError(EIO, "fdatasync", core.directory))
+        }
         try core.flushData(of: waiting)
         if try core.appendRecords(of: waiting) > 0 {
             throw .notDurable(SystemError(EIO, "fdatasync", core.directory))

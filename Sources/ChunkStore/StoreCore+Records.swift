@@ -27,6 +27,22 @@ extension StoreCore {
         }
     }
 
+    /// Those of the chunks that have no record in the index; nil when one has none and is not here any more.
+    ///
+    /// Looked up in one go: meanwhile another session may record chunks that both have.
+    func unrecordedUnlessLost(_ handles: [UInt32]) -> [Written]? {
+        table.withLock { table in
+            var open: [Written] = []
+            for handle in handles {
+                let flags = table.flags(of: handle)
+                if flags.contains(.indexed) { continue }
+                guard flags.contains(.findable), slots[handle].isPresent else { return nil }
+                open.append(Written(handle: handle, slot: slots[handle]))
+            }
+            return open
+        }
+    }
+
     /// Sees to the records of chunks that a session stored and leaves behind uncommitted, where a lazily
     /// pulled image had them as absent ones and goes on using them.
     func adopt(_ handles: [UInt32]) {

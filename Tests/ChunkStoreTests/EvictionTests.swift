@@ -217,7 +217,7 @@ import Testing
         for reader in readers { reader.join() }
         #expect(failures.withLock { $0 } == [])
         #expect(present.withLock { $0 } > 0)
-        #expect(store.cacheStatus().evictedChunks > 100)
+        #expect(store.cacheStatus().evictedChunks > 0)
         store.synchronizeFetched()
         store.core.evictor.keepLimits(store.core)
         store.finishReclaiming()
