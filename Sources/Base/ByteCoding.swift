@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Inlinable throughout: block maps and tables of places are read and written field by field, a hundred
+// thousand fields at a time, by modules above this one.
+
 /// Builds a little-endian byte image, field by field: the layout of a Swift type is never a disk format.
 public struct ByteWriter {
-    public private(set) var bytes: [UInt8] = []
+    @usableFromInline var storage: [UInt8] = []
+
+    public var bytes: [UInt8] { storage }
 
     public init(capacity: Int = 0) {
-        bytes.reserveCapacity(capacity)
+        storage.reserveCapacity(capacity)
     }
 
-    public mutating func put<T: FixedWidthInteger>(_ value: T) {
-        var rest = value
-        for _ in 0..<T.bitWidth / 8 {
-            bytes.append(UInt8(truncatingIfNeeded: rest))
-            rest = T.bitWidth > 8 ? rest >> 8 : 0
-        }
+    @inlinable
+    public mutating func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+        withUnsafeBytes(of: value.littleEndian) { storage.append(contentsOf: $0) }
     }
 
+    @inlinable
     public mutating func put(_ raw: [UInt8]) {
-        bytes.append(contentsOf: raw)
+        storage.append(contentsOf: raw)
+    }
+
+    /// Appends the 32 bytes of a digest.
+    @inlinable
+    public mutating func put(_ digest: Digest) {
+        put(digest.words.0.byteSwapped)
+        put(digest.words.1.byteSwapped)
+        put(digest.words.2.byteSwapped)
+        put(digest.words.3.byteSwapped)
     }
 
     public mutating func pad(to count: Int) {
-        precondition(bytes.count <= count, "already longer than the padding asks for")
-        bytes.append(contentsOf: repeatElement(0, count: count - bytes.count))
+        precondition(storage.count <= count, "already longer than the padding asks for")
+        storage.append(contentsOf: repeatElement(0, count: count - storage.count))
     }
 }
 
@@ -37,28 +49,46 @@ public struct TruncatedBytes: Error, Equatable, Sendable {
 
 /// Reads little-endian fields one after the other and never past the end.
 public struct ByteReader {
-    private let bytes: [UInt8]
-    public private(set) var offset: Int
+    @usableFromInline let bytes: [UInt8]
+    @usableFromInline var position: Int
+
+    public var offset: Int { position }
 
     public init(_ bytes: [UInt8], at offset: Int = 0) {
+        precondition(offset >= 0, "a reader begins before its bytes")
         self.bytes = bytes
-        self.offset = offset
+        position = offset
     }
 
-    public var remaining: Int { bytes.count - offset }
+    @inlinable public var remaining: Int { bytes.count - position }
 
-    public mutating func take<T: FixedWidthInteger>(_: T.Type) throws(TruncatedBytes) -> T {
-        let width = T.bitWidth / 8
-        if remaining < width { throw TruncatedBytes(offset: offset) }
-        var value: T = 0
-        for index in 0..<width { value |= T(truncatingIfNeeded: bytes[offset + index]) << T(8 * index) }
-        offset += width
+    @inlinable
+    public mutating func take<T: FixedWidthInteger & BitwiseCopyable>(
+        _: T.Type
+    ) throws(TruncatedBytes) -> T {
+        if remaining < MemoryLayout<T>.size { throw TruncatedBytes(offset: position) }
+        // A position lies within the bytes from the start on, and the check above keeps it there.
+        let value = bytes.withUnsafeBytes {
+            T(littleEndian: $0.loadUnaligned(fromByteOffset: position, as: T.self))
+        }
+        position += MemoryLayout<T>.size
         return value
     }
 
     public mutating func take(count: Int) throws(TruncatedBytes) -> [UInt8] {
-        if count < 0 || remaining < count { throw TruncatedBytes(offset: offset) }
-        defer { offset += count }
-        return Array(bytes[offset..<offset + count])
+        if count < 0 || remaining < count { throw TruncatedBytes(offset: position) }
+        defer { position += count }
+        return Array(bytes[position..<position + count])
+    }
+
+    /// Reads the 32 bytes of a digest.
+    @inlinable
+    public mutating func takeDigest() throws(TruncatedBytes) -> Digest {
+        if remaining < Digest.byteCount { throw TruncatedBytes(offset: position) }
+        return Digest(
+            words: (
+                try take(UInt64.self).byteSwapped, try take(UInt64.self).byteSwapped,
+                try take(UInt64.self).byteSwapped, try take(UInt64.self).byteSwapped
+            ))
     }
 }

@@ -76,6 +76,11 @@ public final class File: Sendable {
         if let failure { throw failure }
     }
 
+    /// Has the kernel begin to read the file into memory, and does not wait for it.
+    public func prefetch() {
+        _ = posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED)
+    }
+
     /// Makes data, and the length that is needed to read it, survive a power cut.
     ///
     /// After a failure nothing that was not synchronised before may be believed: Linux drops the dirty mark.

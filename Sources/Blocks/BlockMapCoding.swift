@@ -50,7 +50,7 @@ extension BlockMap {
         writer.put(UInt32(extents.count))
         writer.pad(to: Self.headerBytes)
         for chunk in chunks {
-            writer.put(chunk.digest.bytes)
+            writer.put(chunk.digest)
             writer.put(chunk.blockCount)
         }
         for extent in extents {
@@ -64,6 +64,8 @@ extension BlockMap {
     }
 
     /// SHA-256 of the canonical bytes: the identity of a snapshot's content.
+    ///
+    /// Encodes the map: an `EncodedBlockMap` keeps what was made once.
     public var digest: Digest { Digest(hashing: encode()) }
 
     /// Reads a map and checks every invariant.
@@ -108,9 +110,9 @@ extension BlockMap {
         var chunks: [ChunkDescriptor] = []
         chunks.reserveCapacity(chunkCount)
         for index in 0..<chunkCount {
-            let digest = Digest(bytes: try reader.take(count: Digest.byteCount))
+            let digest = try reader.takeDigest()
             let blocks = try reader.take(UInt8.self)
-            guard let digest, (1...UInt8(Block.maximumPerChunk)).contains(blocks) else {
+            guard (1...UInt8(Block.maximumPerChunk)).contains(blocks) else {
                 throw BlockMapError.invalid("chunk \(index) has \(blocks) blocks")
             }
             chunks.append(ChunkDescriptor(digest: digest, blockCount: blocks))

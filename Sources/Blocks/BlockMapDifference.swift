@@ -125,7 +125,7 @@ private struct DifferenceWriter {
         writer.put(pieceCount)
         writer.pad(to: DifferenceFormat.headerBytes)
         for chunk in newChunks {
-            writer.put(chunk.digest.bytes)
+            writer.put(chunk.digest)
             writer.put(chunk.blockCount)
         }
         writer.put(ranges.bytes)

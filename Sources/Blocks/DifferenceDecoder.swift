@@ -50,12 +50,12 @@ struct DifferenceDecoder {
         if version != DifferenceFormat.version { throw BlockMapError.unknownVersion(version) }
         let blockBytes = try reader.take(UInt16.self)
         let blockCount = try reader.take(UInt32.self)
-        let base = Digest(bytes: try reader.take(count: Digest.byteCount))
+        let base = try reader.takeDigest()
         let chunks = Int(try reader.take(UInt32.self))
         let ranges = Int(try reader.take(UInt32.self))
         let pieces = Int(try reader.take(UInt32.self))
         let rest = try reader.take(count: DifferenceFormat.headerBytes - reader.offset)
-        guard let base, blockBytes == Block.bytes, rest.allSatisfy({ $0 == 0 }) else {
+        guard blockBytes == Block.bytes, rest.allSatisfy({ $0 == 0 }) else {
             throw BlockMapError.invalid("the header of a difference")
         }
         return Header(base: base, blockCount: blockCount, chunks: chunks, ranges: ranges, pieces: pieces)
@@ -84,9 +84,9 @@ struct DifferenceDecoder {
         var chunks: [ChunkDescriptor] = []
         chunks.reserveCapacity(header.chunks)
         for index in 0..<header.chunks {
-            let digest = Digest(bytes: try reader.take(count: Digest.byteCount))
+            let digest = try reader.takeDigest()
             let blocks = try reader.take(UInt8.self)
-            guard let digest, (1...UInt8(Block.maximumPerChunk)).contains(blocks) else {
+            guard (1...UInt8(Block.maximumPerChunk)).contains(blocks) else {
                 throw BlockMapError.invalid("new chunk \(index) has \(blocks) blocks")
             }
             chunks.append(ChunkDescriptor(digest: digest, blockCount: blocks))

@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>

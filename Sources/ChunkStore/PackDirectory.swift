@@ -61,7 +61,7 @@ public struct PackDirectory: Sendable, Equatable {
     public func encode() -> [UInt8] {
         var writer = ByteWriter(capacity: entries.count * Pack.entryBytes)
         for entry in entries {
-            writer.put(entry.chunk.digest.bytes)
+            writer.put(entry.chunk.digest)
             writer.put(entry.offset)
             writer.put(UInt32(entry.byteCount))
             writer.put(entry.chunk.blockCount)
@@ -99,8 +99,7 @@ public struct PackDirectory: Sendable, Equatable {
 
     private static func entry(_ bytes: [UInt8], at offset: Int) -> Entry? {
         var reader = ByteReader(bytes, at: offset)
-        guard let digestBytes = try? reader.take(count: Digest.byteCount),
-            let digest = Digest(bytes: digestBytes),
+        guard let digest = try? reader.takeDigest(),
             let start = try? reader.take(UInt64.self), let length = try? reader.take(UInt32.self),
             let blocks = try? reader.take(UInt8.self), let code = try? reader.take(UInt8.self),
             let zero = try? reader.take(UInt16.self), let coding = Coding(rawValue: code), zero == 0,

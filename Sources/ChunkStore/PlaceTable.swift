@@ -47,6 +47,12 @@ public struct PlaceTable: Sendable, Equatable {
         return Array(sorted.prefix(bootChunks))
     }
 
+    /// The byte behind the last chunk of the boot pack that is worth streaming; nil: there is none.
+    public var bootEnd: UInt64? {
+        guard let last = bootOrder.last, let place = places[last] else { return nil }
+        return place.offset + UInt64(place.byteCount)
+    }
+
     /// What is wrong with the table by itself; nil: nothing.
     var complaint: String? {
         if let pack = packs.firstIndex(where: { $0.sizeBytes > PackInfo.maximumBytes }) {

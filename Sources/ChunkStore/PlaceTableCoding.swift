@@ -104,7 +104,7 @@ extension PlaceTable {
         writer.put(UInt32(0))
         writer.put(base?.bytes ?? [UInt8](repeating: 0, count: Digest.byteCount))
         for pack in packs {
-            writer.put(pack.digest.bytes)
+            writer.put(pack.digest)
             writer.put(pack.sizeBytes)
         }
         // Low bytes look random, high ones do not: apart, a compressor makes more of them.

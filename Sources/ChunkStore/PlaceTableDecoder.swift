@@ -98,9 +98,7 @@ struct PlaceTableDecoder {
         var packs: [PackInfo] = []
         packs.reserveCapacity(count)
         for index in 0..<count {
-            guard let digest = Digest(bytes: try reader.take(count: Digest.byteCount)) else {
-                throw refuse("has an invalid pack")
-            }
+            let digest = try reader.takeDigest()
             packs.append(PackInfo(digest: digest, sizeBytes: try reader.take(UInt64.self)))
             if packs[index].sizeBytes > PackInfo.maximumBytes {
                 throw refuse("names a pack of \(packs[index].sizeBytes) bytes")

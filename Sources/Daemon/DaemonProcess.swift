@@ -27,6 +27,7 @@ public enum DaemonProcess {
         if chdir("/") < 0 { throw Failure(SystemError.last("chdir", "/")) }
         Log.bootstrap(level: Logger.Level(rawValue: configuration[Settings.logLevel]) ?? .info)
         raiseFileLimit()
+        growHeapInLargeSteps()
 
         let daemon: RunningDaemon
         do { daemon = try RunningDaemon(configuration) } catch is RunningDaemon.Busy {
@@ -50,6 +51,12 @@ public enum DaemonProcess {
         let line = Array((text.split(whereSeparator: \.isNewline).joined(separator: " ") + "\n").utf8)
         _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
         close(descriptor)
+    }
+
+    /// By default a heap grows by a few pages at a time, each with a call that stops all threads that touch new
+    /// memory: two hundred of them while a boot pack of 5 MiB comes in.
+    private static func growHeapInLargeSteps() {
+        _ = mallopt(M_TOP_PAD, 1 << 20)
     }
 
     /// Connections, arenas and deltas are open files: as many as may be.

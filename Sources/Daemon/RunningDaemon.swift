@@ -68,6 +68,7 @@ final class RunningDaemon: Sendable {
                 driver.tidy()
             }
         }
+        _ = try NamedThread("program-pages", detached: true) { ProgramPages.lock() }
         _ = try NamedThread("fill", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.fillSeconds), { $0 ? true : nil }) == nil
             {

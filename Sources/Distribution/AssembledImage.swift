@@ -7,7 +7,8 @@ import ChunkStore
 /// The block map of an artifact, put together from its blobs, with the place of each of its chunks.
 struct AssembledImage: Sendable {
     let artifact: ImageArtifact
-    let map: BlockMap
+    let encoded: EncodedBlockMap
+    var map: BlockMap { encoded.map }
     /// Its packs are those of the artifact, in that order; every chunk has a place.
     let places: PlaceTable
 
@@ -15,7 +16,7 @@ struct AssembledImage: Sendable {
     /// - Parameter blobs: of `artifact.maps`, in that order, checked against their digests.
     init(_ artifact: ImageArtifact, blobs: [[UInt8]]) throws(MapBlobError) {
         precondition(blobs.count == artifact.maps.count)
-        var content: (map: BlockMap, places: PlaceTable)?
+        var content: (map: EncodedBlockMap, places: PlaceTable)?
         for (index, frame) in blobs.enumerated() {
             guard let plain = ZstdFrame.decompress(frame, byteCount: artifact.maps[index].plainBytes) else {
                 throw MapBlobError("its map \(index + 1) cannot be decompressed")
@@ -26,26 +27,26 @@ struct AssembledImage: Sendable {
             }
             content = try Self.apply(blob, to: content)
         }
-        guard let content, content.map.blockCount > 0, content.map.digest == artifact.mapDigest else {
+        guard let content, content.map.map.blockCount > 0, content.map.digest == artifact.mapDigest else {
             throw MapBlobError("its map is not the one that it promises")
         }
         try Self.check(content.places, artifact)
         self.artifact = artifact
-        map = content.map
+        encoded = content.map
         places = content.places
     }
 
     private static func apply(
-        _ blob: MapBlob, to before: (map: BlockMap, places: PlaceTable)?
-    ) throws(MapBlobError) -> (map: BlockMap, places: PlaceTable) {
+        _ blob: MapBlob, to before: (map: EncodedBlockMap, places: PlaceTable)?
+    ) throws(MapBlobError) -> (map: EncodedBlockMap, places: PlaceTable) {
         do {
             guard let before else {
-                let map = try BlockMap(decoding: blob.map)
-                return (map, try PlaceTable(decoding: blob.places, for: map))
+                let map = try EncodedBlockMap(decoding: blob.map)
+                return (map, try PlaceTable(decoding: blob.places, for: map.map))
             }
-            let map = try before.map.applying(difference: blob.map)
+            let map = EncodedBlockMap(try before.map.map.applying(difference: blob.map))
             let places = try PlaceTable(
-                decodingDifference: blob.places, for: map, from: before.places, of: before.map)
+                decodingDifference: blob.places, for: map.map, from: before.places, of: before.map.map)
             return (map, places)
         } catch {
             throw MapBlobError("\(error)")

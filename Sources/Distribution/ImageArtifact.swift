@@ -19,6 +19,8 @@ struct ImageArtifact: Sendable, Equatable {
     let maps: [Map]
     /// The boot pack first, where there is one.
     let packs: [PackInfo]
+    /// Bytes of the boot pack, from its front, that are worth fetching before the map is here; nil: not told.
+    let bootBytes: UInt64?
     /// Digest of the block map that comes out.
     let mapDigest: Digest
     let subject: Descriptor?
@@ -30,6 +32,7 @@ struct ImageArtifact: Sendable, Equatable {
     static let annotationPrefix = "vnd.slacker."
     private static let mapDigestKey = annotationPrefix + "map.digest"
     private static let plainBytesKey = annotationPrefix + "map.bytes"
+    private static let bootBytesKey = annotationPrefix + "boot.bytes"
     private static let maximumConfigurationBytes: UInt64 = 4 << 20
     /// Bytes of a pack before its first chunk.
     static let packHeaderBytes: UInt64 = 16
@@ -53,6 +56,7 @@ extension ImageArtifact {
         }
         var annotations = annotations.filter { !$0.key.hasPrefix(Self.annotationPrefix) }
         annotations[Self.mapDigestKey] = mapDigest.description
+        annotations[Self.bootBytesKey] = bootBytes.map(String.init)
         return try ManifestWriter.manifest(
             Manifest(
                 configuration: configuration, layers: layers, artifactType: BlockImage.artifactType,
@@ -92,6 +96,7 @@ extension ImageArtifact {
         else { throw MapBlobError("it does not give the digest of its map") }
         self.maps = maps
         self.packs = packs
+        bootBytes = try Self.bootBytes(manifest.annotations[Self.bootBytesKey], packs)
         mapDigest = digest
         subject = manifest.subject
         annotations = manifest.annotations
@@ -103,6 +108,14 @@ extension ImageArtifact {
             plain <= MapBlob.maximumPlainBytes, layer.sizeBytes <= UInt64(plain + plain / 64 + 1024)
         else { throw MapBlobError("the length of its map \(layer.digest) is missing or too great") }
         return Map(digest: layer.digest, sizeBytes: layer.sizeBytes, plainBytes: plain)
+    }
+
+    private static func bootBytes(_ text: String?, _ packs: [PackInfo]) throws(MapBlobError) -> UInt64? {
+        guard let text else { return nil }
+        guard let count = UInt64(text), let boot = packs.first, count > packHeaderBytes,
+            count <= boot.sizeBytes - UInt64(Pack.footerBytes)
+        else { throw MapBlobError("its boot pack does not have the \(text.prefix(20)) bytes that it names") }
+        return count
     }
 
     private static func pack(_ layer: Descriptor) throws(MapBlobError) -> PackInfo {

@@ -82,14 +82,15 @@ struct OrdinaryPull {
         }
         if isCancelled() { throw .cancelled }
         meter.begin(.publishing)
+        let map = EncodedBlockMap(flattened.map)
         do throws(VolumeError) {
-            if let known = try? clients.store.image(named: name), known.digest == flattened.map.digest,
+            if let known = try? clients.store.image(named: name), known.digest == map.digest,
                 known.configuration == flattened.configurationBytes
             {
                 return known
             }
             return try clients.store.addImage(
-                name: name, map: flattened.map, places: nil, sources: [],
+                name: name, map: map, places: nil, sources: [],
                 configuration: flattened.configurationBytes, source: pinnedText(image), session: session,
                 replacing: options.replacesExisting)
         } catch {

@@ -108,6 +108,8 @@ struct PullJob: Sendable {
         }
         let artifact = try checked { () throws(MapBlobError) in try ImageArtifact(manifest) }
         let (configuration, blobs) = try fetch(artifact, host)
+        let preloaded = preload(artifact, host)
+        defer { if let preloaded { clients.engine?.endPreload(preloaded) } }
         if isCancelled() { throw .cancelled }
         let image = try checked { () throws(MapBlobError) in try AssembledImage(artifact, blobs: blobs) }
         try check(configuration)
@@ -115,6 +117,21 @@ struct PullJob: Sendable {
         report.fetchedBytes = UInt64(
             blobs.reduce(hosted.bytes.count + configuration.count) { $0 + $1.count })
         return report
+    }
+
+    /// Has the boot pack come while the map is taken apart; nil when it is left to wait for that.
+    ///
+    /// Not sooner: it would take its share of the line from the map, for which everything waits. And an image
+    /// that shares a pack with one that is here may share chunks of its boot pack too; then the map is to tell
+    /// which are missing.
+    private func preload(_ artifact: ImageArtifact, _ host: any ImageHost) -> PackInfo? {
+        let chunks = clients.store.chunks
+        guard options.streamsBootPack, let engine = clients.engine, let bytes = artifact.bootBytes,
+            let pack = artifact.packs.first, artifact.packs.allSatisfy({ chunks.sources(of: $0).isEmpty }),
+            let source = try? chunks.sources.intern(host.sourceURI)
+        else { return nil }
+        engine.preload(pack, firstBytes: bytes, from: source)
+        return pack
     }
 
     private func checked<T>(_ body: () throws(MapBlobError) -> T) throws(DistributionError) -> T {
@@ -186,9 +203,9 @@ struct PullJob: Sendable {
                 try clients.store.setPlaces(of: name, image.places, sources: [host.sourceURI])
             } else {
                 record = try clients.store.addImage(
-                    name: name, map: image.map, places: image.places, sources: [host.sourceURI],
-                    configuration: configuration, source: "\(exact)", session: nil,
-                    replacing: options.replacesExisting)
+                    name: name, map: image.encoded, resident: resident, places: image.places,
+                    sources: [host.sourceURI], configuration: configuration, source: "\(exact)",
+                    session: nil, replacing: options.replacesExisting)
             }
         } catch {
             clients.engine?.forget(resident)

@@ -13,6 +13,10 @@ struct PushFinish: Sendable {
         let difference: [UInt8]
     }
 
+    /// A configuration of so many bytes at most stands in the manifest too: longer ones are rare, and registries
+    /// bound their manifests.
+    private static let embeddedBytes = 32 << 10
+
     let host: any ImageHost
     let reference: RemoteReference
     let options: PushOptions
@@ -34,14 +38,16 @@ struct PushFinish: Sendable {
         let (maps, new) = try self.maps(table)
         meter.begin(.maps, totalBytes: UInt64((new?.count ?? 0) + configuration.count))
         var described = Descriptor(mediaType: MediaType.ociConfiguration, of: configuration)
-        if !host.storesConfiguration {
+        // In the manifest it costs a pull no request.
+        if !host.storesConfiguration || configuration.count <= Self.embeddedBytes {
             described = Descriptor(
                 mediaType: described.mediaType, digest: described.digest, sizeBytes: described.sizeBytes,
                 data: configuration)
         }
         try sendBlobs(new, described, &report)
         let artifact = ImageArtifact(
-            configuration: described, maps: maps, packs: table.packs, mapDigest: digest,
+            configuration: described, maps: maps, packs: table.packs,
+            bootBytes: table.bootPack == 0 ? table.bootEnd : nil, mapDigest: digest,
             subject: options.subject, annotations: options.annotations)
         let manifest: [UInt8]
         do throws(OCIError) { manifest = try artifact.encode() } catch { throw .registry(error) }

@@ -23,12 +23,15 @@ public enum Ext4Mount {
     /// On any failure the loop device is free again and the directory as it was. Options stay the kernel's
     /// defaults (relatime, data=ordered); a read-only mount does not replay the journal, because many may
     /// share the one file, which nobody may write.
-    /// - Parameter options: further ext4 options, comma-separated.
+    /// - Parameters:
+    ///   - readAhead: kilobytes that the kernel reads ahead.
+    ///   - options: further ext4 options, comma-separated.
     public static func mount(
-        image file: String, at directory: String, readOnly: Bool = false, options: String = ""
+        image file: String, at directory: String, readOnly: Bool = false,
+        readAhead: Int = LoopDevice.readAheadKilobytes, options: String = ""
     ) throws(MountsError) -> Mounted {
         let place = try resolve(directory)
-        let device = try LoopDevice.attach(file, readOnly: readOnly)
+        let device = try LoopDevice.attach(file, readOnly: readOnly, readAhead: readAhead)
         var words = options.split(separator: ",").map(String.init)
         if readOnly { words.append("noload") }
         let flags = readOnly ? UInt(MS_RDONLY) : 0

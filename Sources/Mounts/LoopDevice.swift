@@ -23,6 +23,10 @@ public final class LoopDevice: Sendable {
     /// docs/decisions/0002-fuse-answers.md.
     public static let readAheadKilobytes = 128
 
+    /// Kilobytes of read-ahead where every block may have to be fetched first: what the kernel reads around the
+    /// blocks that a start needs is then most of what crosses the network; see docs/decisions/0007-one-wait.md.
+    public static let sparingReadAheadKilobytes = 32
+
     /// How often another process may take the free device from under us before that is an error.
     static let attachTries = 64
 

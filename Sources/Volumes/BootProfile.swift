@@ -131,10 +131,8 @@ extension BootProfile {
             return invalid("is damaged: its checksum does not match")
         }
         var chunks: [Digest] = []
-        for _ in 0..<chunkCount {
-            guard let digest = Digest(bytes: try reader.take(count: Digest.byteCount)) else { break }
-            chunks.append(digest)
-        }
+        chunks.reserveCapacity(chunkCount)
+        for _ in 0..<chunkCount { chunks.append(try reader.takeDigest()) }
         var touches: [Touch] = []
         for _ in 0..<touchCount {
             let chunk = Int(try reader.take(UInt32.self))

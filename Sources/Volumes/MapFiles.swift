@@ -25,10 +25,10 @@ struct MapFiles: Sendable {
     static func directories(_ root: String) -> [String] { [root + "/maps", root + "/profiles"] }
 
     /// Makes the map's file and makes it durable, unless it is there.
-    func write(_ encoded: [UInt8], _ digest: Digest) throws(VolumeError) {
-        let path = maps.path(digest)
-        if let size = try? File(open: path, O_RDONLY).size(), size == UInt64(encoded.count) { return }
-        try catching { () throws(SystemError) in try maps.write(encoded, digest) }
+    func write(_ map: EncodedBlockMap) throws(VolumeError) {
+        let path = maps.path(map.digest)
+        if let size = try? File(open: path, O_RDONLY).size(), size == UInt64(map.bytes.count) { return }
+        try catching { () throws(SystemError) in try maps.write(map.bytes, map.digest) }
     }
 
     /// Reads a map back and checks that it is the one that its name promises.

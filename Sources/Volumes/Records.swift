@@ -29,6 +29,9 @@ public struct ImageRecord: Sendable, Equatable {
     public let isSealed: Bool
     /// Why it cannot be used; nil when it can.
     public let brokenReason: String?
+
+    /// Nothing of it has to be fetched; an image that is not sealed yet was made here.
+    public var isWhole: Bool { (localBytes ?? 0) >= (dataBytes ?? 0) }
 }
 
 /// What the catalog knows of a volume.

@@ -93,10 +93,10 @@ final class Registry: Sendable {
 
     /// Writes the map's file while `body` makes a snapshot of it: no concurrent removal takes the file away.
     func keepingMap<T>(
-        _ encoded: [UInt8], _ digest: Digest, _ body: () throws(VolumeError) -> T
+        _ map: EncodedBlockMap, _ body: () throws(VolumeError) -> T
     ) throws(VolumeError) -> T {
-        try keepingFiles(digest) { () throws(VolumeError) in
-            try maps.write(encoded, digest)
+        try keepingFiles(map.digest) { () throws(VolumeError) in
+            try maps.write(map)
             return try body()
         }
     }

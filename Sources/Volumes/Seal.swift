@@ -45,12 +45,11 @@ struct Seal {
         } catch {
             throw Self.error(error)
         }
-        let encoded = map.encode()
-        let digest = Digest(hashing: encoded)
-        let isInstalled = try registry.keepingMap(encoded, digest) { () throws(VolumeError) in
-            try registry.maps.write(places, digest)
-            inheritProfile(digest, from: below?.digest)
-            return try install(snapshot, resident, digest, below, uris(places))
+        let encoded = EncodedBlockMap(map)
+        let isInstalled = try registry.keepingMap(encoded) { () throws(VolumeError) in
+            try registry.maps.write(places, encoded.digest)
+            inheritProfile(encoded.digest, from: below?.digest)
+            return try install(snapshot, resident, encoded.digest, below, uris(places))
         }
         try registry.catalog.flush()
         if isInstalled {

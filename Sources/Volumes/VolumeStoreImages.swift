@@ -15,13 +15,14 @@ extension VolumeStore {
         name: String, map: BlockMap, configuration: [UInt8], source: String, session: IngestSession
     ) throws(VolumeError) -> ImageRecord {
         try addImage(
-            name: name, map: map, places: nil, sources: [], configuration: configuration, source: source,
-            session: session)
+            name: name, map: EncodedBlockMap(map), places: nil, sources: [], configuration: configuration,
+            source: source, session: session)
     }
 
     /// Adds an image of which any chunk may be absent, and returns when it is durable.
     ///
     /// - Parameters:
+    ///   - resident: the map as it was attached with this table and these sources, by a caller who has.
     ///   - places: where the map's chunks lie in packs; it may leave out only chunks that are here.
     ///   - sources: URIs of those who have the packs, the one to ask first in front; more than 16 are left
     ///     out.
@@ -32,22 +33,22 @@ extension VolumeStore {
     ///
     /// Errors: `.badName`, `.nameTaken`, `.chunks`, `.system`, `.catalog`; nothing is left behind then.
     public func addImage(
-        name: String, map: BlockMap, places: PlaceTable?, sources: [String], configuration: [UInt8],
-        source: String, session: IngestSession?, replacing: Bool = false
+        name: String, map: EncodedBlockMap, resident: ResidentMap? = nil, places: PlaceTable?,
+        sources: [String], configuration: [UInt8], source: String, session: IngestSession?,
+        replacing: Bool = false
     ) throws(VolumeError) -> ImageRecord {
         defer { session?.release() }
-        if map.blockCount == 0 { throw .invalidRange(name, reason: "an image without any block") }
+        let blockCount = map.map.blockCount
+        if blockCount == 0 { throw .invalidRange(name, reason: "an image without any block") }
         return try registry.reserving(name, replacing: replacing) { () throws(VolumeError) -> ImageRecord in
-            let encoded = map.encode()
-            let digest = Digest(hashing: encoded)
-            let resident = try attach(map, digest, places, sources, session)
+            let resident = try attach(map, resident, places, sources, session)
             let snapshot = Snapshot(
-                id: Catalog.newID(), blockCount: map.blockCount, configuration: configuration, source: source,
+                id: Catalog.newID(), blockCount: blockCount, configuration: configuration, source: source,
                 created: Registry.now(), chunks: chunks, sources: Registry.union(sources, []),
-                content: .sealed(resident, digest, origin: nil))
-            let record = try registry.keepingMap(encoded, digest) { () throws(VolumeError) -> ImageRecord in
-                if let places { try registry.maps.write(places, digest) }
-                return try register(name, snapshot, digest)
+                content: .sealed(resident, map.digest, origin: nil))
+            let record = try registry.keepingMap(map) { () throws(VolumeError) -> ImageRecord in
+                if let places { try registry.maps.write(places, map.digest) }
+                return try register(name, snapshot, map.digest)
             }
             if let places { try releasePins(of: resident, places, snapshot) }
             sealer.collect()
@@ -68,15 +69,20 @@ extension VolumeStore {
     }
 
     private func attach(
-        _ map: BlockMap, _ digest: Digest, _ places: PlaceTable?, _ sources: [String],
+        _ map: EncodedBlockMap, _ resident: ResidentMap?, _ places: PlaceTable?, _ sources: [String],
         _ session: IngestSession?
     ) throws(VolumeError) -> ResidentMap {
         do throws(ChunkStoreError) {
             try session?.commit()
-            let shared = registry.shared(digest)
+            let shared = registry.shared(map.digest)
             if let shared, places == nil { return shared }
             let ids = try chunks.sources.intern(Registry.union(sources, []))
-            let fresh = try chunks.attach(map, places: places, sources: ids)
+            let fresh: ResidentMap
+            if let resident {
+                fresh = resident
+            } else {
+                fresh = try chunks.attach(map.map, places: places, sources: ids)
+            }
             // Only the fresh one knows the boot pack of this table.
             guard let shared, shared.isComplete || places?.bootPack == nil else { return fresh }
             return shared

@@ -148,8 +148,9 @@ extension MountedStore {
         }
         let pack = PackInfo(digest: Digest(hashing: content), sizeBytes: UInt64(content.count))
         _ = try store.addImage(
-            name: name, map: builder.finish(), places: PlaceTable(packs: [pack], places: places),
-            sources: ["test:1"], configuration: Array("{}".utf8), source: "test", session: nil)
+            name: name, map: EncodedBlockMap(builder.finish()),
+            places: PlaceTable(packs: [pack], places: places), sources: ["test:1"],
+            configuration: Array("{}".utf8), source: "test", session: nil)
     }
 
     /// Waits until so many requests are parked, at most five seconds.

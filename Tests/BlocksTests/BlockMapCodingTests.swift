@@ -42,6 +42,17 @@ import Testing
         #expect(again.digest == Digest(hashing: bytes))
     }
 
+    @Test func anEncodedMapKeepsWhatItWasReadFrom() throws {
+        let made = EncodedBlockMap(small())
+        #expect(made.bytes == small().encode())
+        #expect(made.digest == small().digest)
+        let read = try EncodedBlockMap(decoding: made.bytes)
+        #expect(read.map == small())
+        #expect(read.bytes == made.bytes)
+        #expect(read.digest == made.digest)
+        #expect(throws: BlockMapError.self) { try EncodedBlockMap(decoding: Array(made.bytes.dropLast())) }
+    }
+
     /// The bytes of the format, counted by hand: a change of them is a change of the format.
     @Test func theBytesAreThese() {
         let bytes = small().encode()

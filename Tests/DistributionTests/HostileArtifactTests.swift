@@ -51,7 +51,8 @@ struct HostileArtifactTests {
         }
         let artifact = ImageArtifact(
             configuration: Descriptor(mediaType: MediaType.ociConfiguration, of: [1]), maps: maps,
-            packs: packs ?? sample.table.packs, mapDigest: sample.map.digest, subject: nil, annotations: [:])
+            packs: packs ?? sample.table.packs, bootBytes: nil, mapDigest: sample.map.digest, subject: nil,
+            annotations: [:])
         return (artifact, frames)
     }
 
@@ -156,10 +157,13 @@ struct HostileArtifactTests {
         }
         let bytes = try artifact.encode()
         #expect(try parse(bytes).packs == artifact.packs)
-        func changed(_ maps: [ImageArtifact.Map], _ packs: [PackInfo]) throws -> [UInt8] {
+        #expect(try parse(bytes).bootBytes == nil)
+        func changed(
+            _ maps: [ImageArtifact.Map], _ packs: [PackInfo], boot: UInt64? = nil
+        ) throws -> [UInt8] {
             try ImageArtifact(
                 configuration: artifact.configuration, maps: maps, packs: packs,
-                mapDigest: artifact.mapDigest, subject: nil, annotations: [:]
+                bootBytes: boot, mapDigest: artifact.mapDigest, subject: nil, annotations: [:]
             ).encode()
         }
         let (map, pack) = (artifact.maps[0], artifact.packs[0])
@@ -170,8 +174,11 @@ struct HostileArtifactTests {
             try changed([huge], [pack]), try changed([loose], [pack]), try changed([map], [pack, pack]),
             try changed([map], [PackInfo(digest: pack.digest, sizeBytes: 79)]),
             try changed([map], [PackInfo(digest: pack.digest, sizeBytes: 1 << 41)]),
+            try changed([map], [pack], boot: pack.sizeBytes), try changed([map], [pack], boot: 16),
+            try changed([map], [], boot: 17),
         ]
         for bytes in bad { #expect(throws: MapBlobError.self) { try parse(bytes) } }
+        #expect(try parse(changed([map], [pack], boot: 17)).bootBytes == 17)
         var random = SplitMix(seed: 10)
         for _ in 0..<2000 {
             var mutated = bytes

@@ -40,15 +40,17 @@ struct FetchFaultOutageTests {
         try lab.pull()
         let place = lab.machine.directory + "/place"
         try Directories.create(place)
-        #expect(try lab.slacker("run", "--rm", "copy", "/bin/cat", "/etc/motd").status == 0)
+        // What the script below is made of is here before the registry goes.
+        let script = "cat /etc/motd > /dev/null; echo $?; cat /etc/motd"
+        #expect(try lab.slacker("run", "--rm", "copy", "/bin/sh", "-c", script).status == 0)
         #expect(try lab.slacker("mount", "copy", place).status == 0)
         lab.registry.stop()
         let start = MonotonicTime.now
         // Not read by this process: whoever reads must be one that can be given up.
         let mounted = try Subprocess.run(["timeout", "-k", "1", "30", "cat", place + "/data/first"])
         #expect(mounted.status == 1 && mounted.errors.contains("nput/output error"), "\(mounted.errors)")
-        let script = "cat /data/noise > /dev/null; echo $?; cat /etc/motd"
-        let mixed = try lab.slacker("run", "--name", "work", "copy", "/bin/sh", "-c", script)
+        let absent = script.replacing("/etc/motd >", with: "/data/noise >")
+        let mixed = try lab.slacker("run", "--name", "work", "copy", "/bin/sh", "-c", absent)
         #expect(mixed.status == 0 && mixed.output == "1\nhello from the image\n", "\(mixed)")
         #expect(MonotonicTime.now.seconds(since: start) < 40)
         let source = try #require(try lab.fetching().sources.first)

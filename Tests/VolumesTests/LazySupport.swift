@@ -61,7 +61,7 @@ extension VolumeStore {
         _ name: String, _ remote: RemoteImage, sources: [String] = ["dir:/there"], replacing: Bool = false
     ) throws -> ImageRecord {
         try addImage(
-            name: name, map: remote.map, places: remote.places, sources: sources,
+            name: name, map: EncodedBlockMap(remote.map), places: remote.places, sources: sources,
             configuration: Array("{}".utf8), source: "test", session: nil, replacing: replacing)
     }
 }

@@ -104,12 +104,14 @@ import Testing
         let (one, other) = (RemoteImage.random(blocks: 32), RemoteImage.random(blocks: 64, seed: 2))
         #expect(throws: VolumeError.self) {
             try store.addImage(
-                name: "i", map: one.map, places: other.places, sources: [], configuration: [], source: "",
+                name: "i", map: EncodedBlockMap(one.map), places: other.places, sources: [],
+                configuration: [], source: "",
                 session: nil)
         }
         #expect(throws: VolumeError.self) {
             try store.addImage(
-                name: "i", map: one.map, places: nil, sources: [], configuration: [], source: "", session: nil
+                name: "i", map: EncodedBlockMap(one.map), places: nil, sources: [], configuration: [],
+                source: "", session: nil
             )
         }
         #expect(store.images().isEmpty)

@@ -59,6 +59,20 @@ extension FetchCore {
 
     // MARK: Boot streams and fills
 
+    func preload(_ pack: PackInfo, firstBytes: UInt64, from id: SourceID) {
+        let front = UInt64(Pack.headerBytes)..<min(firstBytes, pack.sizeBytes)
+        learn([id])
+        let source = act { board, now, _ -> FetchSource? in
+            // Under a cap the board is to say how much of it may come.
+            if board.isShut || board.limits.boot.bytesPerSecond != nil { return nil }
+            return board.sourcesByID[id].flatMap { $0.isUsable(now) ? $0 : nil }
+        }
+        let range = EarlyRange(front)
+        guard let object = source?.object, early.add(range, of: pack, at: object) else { return }
+        range.begun(
+            object.fetch(pack.name, sizeBytes: pack.sizeBytes, range: front, class: .boot, to: range))
+    }
+
     func streamBootPack(_ map: ResidentMap) {
         let list = list(map.bootChunks)
         if list.entries.isEmpty { return }

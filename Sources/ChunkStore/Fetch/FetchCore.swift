@@ -11,6 +11,7 @@ final class FetchCore: Sendable {
     let store: ChunkStore
     let decoder = Decoder()
     let readers: ReadAhead
+    let early = EarlyRanges()
     private let board: Lock<FetchBoard>
     private let timer = FetchTimer()
     private let resolve: @Sendable (SourceID) -> (any PackSource)?
@@ -65,9 +66,13 @@ final class FetchCore: Sendable {
     }
 
     private func start(_ transfer: Transfer) {
-        let cancellation = transfer.source.object.fetch(
-            transfer.pack.info.name, sizeBytes: transfer.pack.info.sizeBytes, range: transfer.range,
-            class: transfer.ownClass, to: transfer)
+        let taken = early.hand(to: transfer)
+        if let taken, !decoder.run([{ taken.tellKept() }]) { taken.cancel() }
+        let cancellation: any FetchCancellation =
+            taken
+            ?? transfer.source.object.fetch(
+                transfer.pack.info.name, sizeBytes: transfer.pack.info.sizeBytes, range: transfer.range,
+                class: transfer.ownClass, to: transfer)
         let (isEnded, mustResume) = board.withLock { _ in
             transfer.cancellation = cancellation
             defer { transfer.mustResume = false }

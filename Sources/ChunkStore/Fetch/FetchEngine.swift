@@ -79,6 +79,21 @@ public final class FetchEngine: Sendable {
         core.streamBootPack(map)
     }
 
+    /// Begins to read the front of a boot pack while the map that names its chunks is still on its way.
+    ///
+    /// `streamBootPack` goes on with it when it wants bytes of that part, and of the same source; to be ended
+    /// with `endPreload` in any case.
+    /// - Parameter firstBytes: where the part ends, behind the pack's header.
+    public func preload(_ pack: PackInfo, firstBytes: UInt64, from source: SourceID) {
+        precondition(firstBytes > UInt64(Pack.headerBytes), "a preload has bytes")
+        core.preload(pack, firstBytes: firstBytes, from: source)
+    }
+
+    /// Ends a preload, unless a boot stream goes on with it.
+    public func endPreload(_ pack: PackInfo) {
+        core.early.remove(pack)?.cancel()
+    }
+
     /// Fetches everything of the map that is absent, in the background, and keeps at it through outages.
     /// - Parameters:
     ///   - owner: for `cancel(owner:)`.

@@ -188,7 +188,10 @@ final class ContainerManager: Sendable {
             throw error
         }
         let directory = "\(places.containers)/\(id)/rootfs"
-        let job = MountJob(file: mounts.file(ofVolume: id), directory: directory, readOnly: false)
+        // A profile that is made on purpose is for those to whom every block comes from afar.
+        let job = MountJob(
+            file: mounts.file(ofVolume: id), directory: directory, readOnly: false,
+            isSparing: request.record || !image.isWhole)
         return Root(directory: directory, job: job, volume: id, device: "") { [mounts] in
             _ = try? Child.run(.unmount([UnmountJob(directory: directory, lazily: true, remove: true)]))
             mounts.unclaim(id)

@@ -57,7 +57,7 @@ final class FillManager: Sendable {
         for name in names {
             do throws(VolumeError) { _ = try store.image(named: name) } catch { throw Failure(error) }
         }
-        if names.isEmpty { names = store.images().filter(Self.isLacking).map(\.name) }
+        if names.isEmpty { names = store.images().filter { !$0.isWhole }.map(\.name) }
         if let action = request.action {
             for name in names { change(name, action) }
             tick()
@@ -146,7 +146,7 @@ final class FillManager: Sendable {
 
     /// The maps of images are not touched under the lock: they may have to be waited for.
     private func begin(_ name: String) {
-        guard let record = try? store.image(named: name), record.isSealed, Self.isLacking(record),
+        guard let record = try? store.image(named: name), record.isSealed, !record.isWhole,
             let map = try? store.residentMap(ofImage: name)
         else {
             state.withLock { if $0.entries[name]?.handle == nil { $0.entries[name] = nil } }
@@ -164,7 +164,7 @@ final class FillManager: Sendable {
     /// Filling what does not fit would only make other chunks go that are fetched again then.
     private func lookForRoom() {
         for name in state.withLock({ Array($0.entries.keys) }) {
-            guard let record = try? store.image(named: name), Self.isLacking(record) else { continue }
+            guard let record = try? store.image(named: name), !record.isWhole else { continue }
             let missing = (record.dataBytes ?? 0) - (record.localBytes ?? 0)
             let lacksRoom = !store.chunks.cacheHasRoom(for: missing)
             state.withLock { $0.entries[name]?.lacksRoom = lacksRoom }
@@ -174,7 +174,7 @@ final class FillManager: Sendable {
     /// Images that came before this daemon started.
     private func lookForLacking() {
         if policy == .never || state.withLock({ $0.hasLooked }) { return }
-        let lacking = store.images().filter(Self.isLacking).map(\.name)
+        let lacking = store.images().filter { !$0.isWhole }.map(\.name)
         state.withLock { state in
             state.hasLooked = true
             for name in lacking where state.entries[name] == nil {
@@ -195,9 +195,5 @@ final class FillManager: Sendable {
             }
             return MonotonicTime.now.seconds(since: state.busy) >= idleSeconds
         }
-    }
-
-    private static func isLacking(_ record: ImageRecord) -> Bool {
-        (record.localBytes ?? 0) < (record.dataBytes ?? 0)
     }
 }

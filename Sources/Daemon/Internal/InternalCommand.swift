@@ -53,7 +53,10 @@ public enum InternalCommand {
     }
 
     private static func mount(_ job: MountJob, _ answer: inout InternalAnswer) throws {
-        let mounted = try Ext4Mount.mount(image: job.file, at: job.directory, readOnly: job.readOnly)
+        let readAhead =
+            job.isSparing ? LoopDevice.sparingReadAheadKilobytes : LoopDevice.readAheadKilobytes
+        let mounted = try Ext4Mount.mount(
+            image: job.file, at: job.directory, readOnly: job.readOnly, readAhead: readAhead)
         answer.device = mounted.device
         answer.directory = mounted.directory
     }

@@ -32,6 +32,8 @@ public struct MountJob: Codable, Sendable {
     public let file: String
     public let directory: String
     public let readOnly: Bool
+    /// Its blocks may have to be fetched, so none is to be read that nobody asked for.
+    public var isSparing = false
 }
 
 /// One container whose bundle is to be written.

@@ -16,7 +16,9 @@ extension MountManager {
             if let known { return known }
             let directory = "\(places.images)/\(image.id)"
             do throws(SystemError) { try Directories.create(directory) } catch { throw Failure(error) }
-            let job = MountJob(file: file(ofImage: image.name), directory: directory, readOnly: true)
+            let job = MountJob(
+                file: file(ofImage: image.name), directory: directory, readOnly: true,
+                isSparing: !image.isWhole)
             let device = try Child.run(.mount(job)).device ?? ""
             let shared = SharedMount(directory: directory, device: device, users: 1)
             state.withLock { $0.shared[image.id] = shared }

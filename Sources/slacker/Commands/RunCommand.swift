@@ -58,6 +58,7 @@ struct RunCommand: ParsableCommand {
         try Requirements.check()
         let configuration = try global.configuration()
         let runtime = try RuntimeSearch.find(configuration.places)
+        runtime.prefetch()
         let client = try global.connect(configuration)
         clock.lap("client")
         let info: ContainerInfo
