@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured, one function for each claim; each returns figures and prints them as it goes."""
 import concurrent.futures
+import json
 import os
 import statistics
 import time
+import urllib.request
 
 from . import workloads
 from .engines import cold_start
@@ -73,13 +75,22 @@ def touched(bench, chosen):
         received = []
         for _ in range(bench.rounds):
             received.append(cold_start(bench.slacker, bench.link, bench.registry, reference, workload)[1])
-        pack = bench.slacker.json("inspect", reference).get("bootPackBytes")
-        if not pack:
-            raise Failed(f"{reference}: has no boot pack")
+        pack = _boot_bytes(bench, workload)
         middle = statistics.median(received)
         bench.say(f"  {workload.name:10} received {middle / MIB:6.2f} MiB, boot pack {pack / MIB:6.2f} MiB")
-        fetched = bench.slacker.json("status").get("fetching", {}).get("fetchedBytes", middle)
-        bench.verdict(f"{workload.name}: pack bytes fetched / touched", fetched / pack, 1.15, "at most")
+        bench.verdict(f"{workload.name}: bytes over the line / touched", middle / pack, 1.15, "at most")
+
+
+def _boot_bytes(bench, workload):
+    """The blocks that the recorded start touched, as they lie in the boot pack, by the image's manifest."""
+    request = urllib.request.Request(
+        f"http://{bench.registry.host(0)}/v2/bench/{workload.name}/manifests/lazy",
+        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        annotations = json.load(answer).get("annotations", {})
+    if "vnd.slacker.boot.bytes" not in annotations:
+        raise Failed(f"bench/{workload.name}:lazy: has no boot pack")
+    return int(annotations["vnd.slacker.boot.bytes"])
 
 
 def trips(bench, chosen):
@@ -111,7 +122,9 @@ def ten(bench, workload):
     before = bench.link.counters()[0]
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        jobs = [pool.submit(bench.slacker.run, reference, workload, f"ten-{index}") for index in range(10)]
+        # Without a network of the host's, where only one of them could have the port.
+        jobs = [pool.submit(bench.slacker.run, reference, workload, f"ten-{index}", "--network", "none")
+                for index in range(10)]
         done = [job.result() for job in jobs]
     took = time.monotonic() - begin
     together = bench.link.counters()[0] - before
