@@ -16,22 +16,18 @@ final class RegistryProcess {
     ///   - address: where it shall listen; nil for a free port of the loopback interface.
     ///   - storage: the folder of what it holds.
     ///   - directory: for its settings and log.
-    ///   - namespace: the name of the network namespace it shall be in, as `ip netns` knows it.
     init(
-        address: String? = nil, storage: String, directory: String, namespace: String? = nil,
-        _ commands: Commands, _ cleanup: Cleanup
+        address: String? = nil, storage: String, directory: String, _ commands: Commands, _ cleanup: Cleanup
     ) throws {
         let address = try address ?? "127.0.0.1:\(Self.freePort())"
         let settings = directory + "/registry.yml"
         let log = directory + "/registry.log"
         try Files.makeDirectories(storage)
-        try Files.write(Array(Self.settings(storage, address).utf8), to: settings)
-        let enter = namespace.map { ["ip", "netns", "exec", $0] } ?? []
-        let process = try ChildProcess(enter + ["docker-registry", "serve", settings], outputPath: log)
+        try Files.write(Array(Self.settings(storage, address, logLevel: "info").utf8), to: settings)
+        let process = try ChildProcess(["docker-registry", "serve", settings], outputPath: log)
         cleanup.add("stop docker-registry") { process.stop(graceSeconds: 5) }
         self.address = address
         self.process = process
-        // Looking at the log needs no way into the namespace.
         try commands.wait(for: "docker-registry", seconds: 30) {
             let text = Files.text(log) ?? ""
             if let status = process.poll() {
@@ -44,10 +40,11 @@ final class RegistryProcess {
 
     func stop() { process.stop(graceSeconds: 5) }
 
-    private static func settings(_ storage: String, _ address: String) -> String {
+    /// A configuration of docker-registry.
+    static func settings(_ storage: String, _ address: String, logLevel: String) -> String {
         """
         version: 0.1
-        log: {level: info, accesslog: {disabled: true}}
+        log: {level: \(logLevel), accesslog: {disabled: true}}
         storage:
           filesystem: {rootdirectory: "\(storage)", maxthreads: 100}
           delete: {enabled: true}

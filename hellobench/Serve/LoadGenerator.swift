@@ -80,7 +80,7 @@ enum LoadGenerator: Sendable {
     /// How many operations the server has done, where it can be asked: nil where the generator says it.
     func countAtServer() -> Double? {
         guard case .redisBenchmark = self else { return nil }
-        let info = ServerQuestion.ask(port: 6379, Array("INFO stats\r\nQUIT\r\n".utf8), atLeast: 1 << 14)
+        let info = Loopback.ask(port: 6379, Array("INFO stats\r\nQUIT\r\n".utf8), atLeast: 1 << 14)
         let text = String(decoding: info ?? [], as: UTF8.self)
         return Self.number(before: "", after: "total_commands_processed:", in: text)
     }

@@ -11,6 +11,19 @@ final class ChildProcess {
     /// Starts a program, found through PATH, its output going to a file.
     init(_ arguments: [String], outputPath: String, input: Int32? = nil) throws(BenchError) {
         name = arguments.joined(separator: " ")
+        id = try Self.spawn(arguments, input: input) { actions in
+            posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        }
+    }
+
+    /// Starts a program in a process group of its own, with all signals as they are by default.
+    ///
+    /// - Parameters:
+    ///   - input: its standard input; nil for none.
+    ///   - output: adds what opens descriptor 1, which descriptor 2 becomes a copy of.
+    static func spawn(
+        _ arguments: [String], input: Int32?, output: (inout posix_spawn_file_actions_t) -> Void
+    ) throws(BenchError) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -19,15 +32,8 @@ final class ChildProcess {
         } else {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
-        posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        output(&actions)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        id = try Self.spawn(arguments, &actions)
-    }
-
-    /// Starts a program in a process group of its own, with all signals as they are by default.
-    static func spawn(
-        _ arguments: [String], _ actions: inout posix_spawn_file_actions_t
-    ) throws(BenchError) -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

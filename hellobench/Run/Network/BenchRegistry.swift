@@ -31,7 +31,8 @@ final class BenchRegistry {
         self.commands = commands
         self.storage = storage
         configuration = directory + "/registry.yml"
-        try Files.write(Array(Self.settings(storage).utf8), to: configuration)
+        let settings = RegistryProcess.settings(storage, "127.0.0.1:\(Self.port)", logLevel: "error")
+        try Files.write(Array(settings.utf8), to: configuration)
         try commands.run(["mkdir", "-p", storage])
         let log = directory + "/registry.log"
         let process = try link.onFarSide { [configuration] in
@@ -48,18 +49,6 @@ final class BenchRegistry {
             }
             return try link.onFarSide { try Self.answers(commands) }
         }
-    }
-
-    private static func settings(_ storage: String) -> String {
-        """
-        version: 0.1
-        log: {level: error, accesslog: {disabled: true}}
-        storage:
-          filesystem: {rootdirectory: "\(storage)", maxthreads: 100}
-          delete: {enabled: true}
-        http: {addr: "127.0.0.1:\(port)", relativeurls: true}
-
-        """
     }
 
     private static func answers(_ commands: Commands) throws -> Bool {

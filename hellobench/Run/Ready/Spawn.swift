@@ -31,7 +31,9 @@ enum Spawn {
                 let source = try input.map { text throws(BenchError) in try filled(with: text) }
                 defer { if let source { close(source) } }
                 let startedAt = Monotonic.now
-                let id = try spawn(arguments, input: source, output: output.write)
+                let id = try ChildProcess.spawn(arguments, input: source) { actions in
+                    posix_spawn_file_actions_adddup2(&actions, output.write, 1)
+                }
                 return Begun(id: id, startedAt: startedAt, output: output.read)
             } catch {
                 close(output.read)
@@ -58,20 +60,5 @@ enum Spawn {
             throw error
         }
         return ends.read
-    }
-
-    private static func spawn(_ arguments: [String], input: Int32?, output: Int32) throws(BenchError) -> pid_t
-    {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        if let input {
-            posix_spawn_file_actions_adddup2(&actions, input, 0)
-        } else {
-            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        }
-        posix_spawn_file_actions_adddup2(&actions, output, 1)
-        posix_spawn_file_actions_adddup2(&actions, output, 2)
-        return try ChildProcess.spawn(arguments, &actions)
     }
 }
