@@ -14,7 +14,7 @@ build_packages=(
 run_packages=(ca-certificates e2fsprogs fuse3 mmdebstrap mount procps python3 runc)
 # What the tests call besides.
 test_packages=(
-    acl attr busybox-static curl docker-registry fio jq nginx openssl python3-venv skopeo strace tar umoci
+    acl attr busybox-static curl docker-registry fio jq nginx openssl python3-venv qemu-utils skopeo strace tar umoci
     zstd
 )
 # What is measured, and what it is measured against.

@@ -48,6 +48,7 @@ final class RunningDaemon: Sendable {
         driver = Driver(configuration: configuration, store: store, network: network)
         fileSystem = try BlockFileSystem(
             mountPoint: places.fileSystem, store: store, engine: network.engine)
+        driver.removeMoments()
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
         try fileSystem.start()
         do { try serve() } catch {

@@ -29,6 +29,10 @@ public enum DistributionError: Error, Sendable, CustomStringConvertible {
     case volumes(VolumeError)
     case flatten(FlattenError)
     case system(SystemError)
+    /// An export that cannot be made as it was asked for.
+    case badExport(String, reason: String)
+    /// A program that this machine has not; the text says which and how to get it.
+    case unavailable(String)
     /// The caller wanted it to stop.
     case cancelled
 
@@ -56,6 +60,8 @@ public enum DistributionError: Error, Sendable, CustomStringConvertible {
         case .volumes(let error): error.description
         case .flatten(let error): error.description
         case .system(let error): error.description
+        case .badExport(let target, let reason): "\(printable(target)): \(printable(reason))"
+        case .unavailable(let text): text
         case .cancelled: "cancelled"
         }
     }

@@ -56,8 +56,10 @@ enum OrdinaryConfiguration {
     ///   - diffIDs: of all layers, lowest first.
     ///   - isEmpty: the image has no layer more than its base.
     ///   - created: seconds since 1970.
+    ///   - creator: what the line in the history says.
     static func make(
-        _ bytes: [UInt8], base: [UInt8]?, diffIDs: [Digest], isEmpty: Bool, created: Int64
+        _ bytes: [UInt8], base: [UInt8]?, diffIDs: [Digest], isEmpty: Bool, created: Int64,
+        creator: String = "slacker push"
     ) throws(OCIError) -> [UInt8] {
         var object = try self.object(bytes)
         let name = "configuration of the image"
@@ -68,7 +70,7 @@ enum OrdinaryConfiguration {
         object["created"] = time
         if object["architecture"] == nil { object["architecture"] = .string(Platform.host.architecture) }
         if object["os"] == nil { object["os"] = .string(Platform.host.os) }
-        var line: [String: JSONValue] = ["created": time, "created_by": .string("slacker push")]
+        var line: [String: JSONValue] = ["created": time, "created_by": .string(creator)]
         if isEmpty { line["empty_layer"] = .bool(true) }
         object["history"] = .array(try history(base) + [.object(line)])
         let encoder = JSONEncoder()

@@ -15,6 +15,8 @@ public struct DistributionProgress: Sendable, Equatable {
         case layers
         /// Making the image visible.
         case publishing
+        /// Writing an export, and turning it into another format.
+        case exporting, converting
     }
 
     public var phase: Phase

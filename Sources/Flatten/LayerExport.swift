@@ -39,11 +39,17 @@ public enum LayerExport {
         ///
         /// Then changed blocks alone tell what changed, and what did not is not looked at.
         public var isDescendant: Bool
+        /// Holes of files are left out, in the form of GNU tar; otherwise they are zeros, which every engine reads.
+        public var keepsHoles: Bool
 
-        public init(compression: LayerCompression = .gzip, level: Int32? = nil, isDescendant: Bool = false) {
+        public init(
+            compression: LayerCompression = .gzip, level: Int32? = nil, isDescendant: Bool = false,
+            keepsHoles: Bool = false
+        ) {
             self.compression = compression
             self.level = level ?? (compression == .zstd ? 3 : 6)
             self.isDescendant = isDescendant
+            self.keepsHoles = keepsHoles
         }
     }
 
@@ -61,7 +67,8 @@ public enum LayerExport {
         let plan = try ExportPlan.make(
             base: base, top: top, isDescendant: options.isDescendant, isCancelled: isCancelled)
         let packer = try LayerPacker(options.compression, level: options.level, to: file)
-        var writer = LayerWriter(plan, top, packer) { () throws(FlattenError) in
+        var writer = LayerWriter(plan, top, packer, keepsHoles: options.keepsHoles) {
+            () throws(FlattenError) in
             if isCancelled() { throw .cancelled }
             progress(packer.plainBytes)
         }

@@ -16,6 +16,8 @@ struct TarHeader {
     var link: [UInt8] = []
     var device: (major: UInt32, minor: UInt32) = (0, 0)
     var xattrs: [Xattr] = []
+    /// Of a file whose holes are left out; `sizeBytes` is then what the tar holds of it.
+    var sparse: SparseMap?
 
     static let file = UInt8(ascii: "0")
     static let hardLink = UInt8(ascii: "1")
@@ -65,6 +67,12 @@ struct TarHeader {
         if group > Self.limit(7) { add("gid", Array("\(group)".utf8)) }
         if modified.nanoseconds > 0 || modified.seconds < 0 || modified.seconds > Self.limit(11) {
             add("mtime", Array(Self.decimal(modified).utf8))
+        }
+        if let sparse {
+            add("GNU.sparse.major", Array("1".utf8))
+            add("GNU.sparse.minor", Array("0".utf8))
+            add("GNU.sparse.name", name)
+            add("GNU.sparse.realsize", Array("\(sparse.sizeBytes)".utf8))
         }
         for xattr in xattrs { records.append((Array("SCHILY.xattr.".utf8) + xattr.name, xattr.value)) }
         return records

@@ -13,15 +13,17 @@ struct LayerWriter {
     private let plan: ExportPlan
     private let top: ExportTree
     private let packer: LayerPacker
+    private let keepsHoles: Bool
     private let check: () throws(FlattenError) -> Void
     private(set) var entryCount: UInt64 = 0
     private(set) var removalCount: UInt64 = 0
 
     init(
-        _ plan: ExportPlan, _ top: ExportTree, _ packer: LayerPacker,
+        _ plan: ExportPlan, _ top: ExportTree, _ packer: LayerPacker, keepsHoles: Bool,
         check: @escaping () throws(FlattenError) -> Void
     ) {
         (self.plan, self.top, self.packer, self.check) = (plan, top, packer, check)
+        self.keepsHoles = keepsHoles
     }
 
     mutating func write() throws(FlattenError) {
@@ -51,11 +53,21 @@ struct LayerWriter {
         switch inode.kind {
         case .directory: return try write(directory: node, path, &header)
         case .symlink: header.link = try top.read { try $0.target(of: inode) }
-        case .file: header.sizeBytes = inode.sizeBytes
+        case .file: return try write(file: inode, &header)
         default: header.device = inode.device
         }
         try packer.add(header.encoded)
-        if inode.kind == .file { try writeData(inode) }
+    }
+
+    private func write(file inode: Inode, _ header: inout TarHeader) throws(FlattenError) {
+        let runs = try top.read { try $0.runs(of: inode) }
+        let whole = SparseMap.Piece(offset: 0, byteCount: inode.sizeBytes)
+        header.sparse = keepsHoles ? SparseMap(runs, sizeBytes: inode.sizeBytes) : nil
+        header.sizeBytes = header.sparse?.storedBytes ?? inode.sizeBytes
+        try packer.add(header.encoded)
+        if let sparse = header.sparse { try packer.add(sparse.encoded) }
+        for piece in header.sparse?.pieces ?? [whole] { try write(piece, of: runs) }
+        try packer.add(TarHeader.padding(Int(header.sizeBytes % UInt64(TarHeader.blockBytes))))
     }
 
     private static func header(_ inode: Inode, _ path: [UInt8]) throws(FlattenError) -> TarHeader {
@@ -100,12 +112,12 @@ struct LayerWriter {
         try packer.add(TarHeader(name: name, type: TarHeader.file).encoded)
     }
 
-    /// All bytes of a file, zeros for its holes.
-    private func writeData(_ inode: Inode) throws(FlattenError) {
-        var cursor = RunCursor(try top.read { try $0.runs(of: inode) })
-        let count = Block.count(forBytes: inode.sizeBytes)
-        var left = inode.sizeBytes
-        var block: UInt64 = 0
+    /// Bytes of a file from the start of a block on, zeros for its holes.
+    private func write(_ piece: SparseMap.Piece, of runs: [FileRun]) throws(FlattenError) {
+        var cursor = RunCursor(runs)
+        var block = piece.offset / UInt64(Block.bytes)
+        let count = block + Block.count(forBytes: piece.byteCount)
+        var left = piece.byteCount
         while block < count {
             let piece = cursor.piece(at: block)
             let end = min(piece.end, count, block + Self.readBlocks)
@@ -120,7 +132,6 @@ struct LayerWriter {
             block = end
             try check()
         }
-        try packer.add(TarHeader.padding(Int(inode.sizeBytes % UInt64(TarHeader.blockBytes))))
     }
 
     private static func unexportable(_ path: [UInt8], _ reason: String) -> FlattenError {

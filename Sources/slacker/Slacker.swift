@@ -12,8 +12,9 @@ struct Slacker: ParsableCommand {
         abstract: "Container storage: images become block-level clones in milliseconds.",
         version: Version.program,
         subcommands: [
-            DaemonCommand.self, ImportCommand.self, PullCommand.self, PushCommand.self, ImagesCommand.self,
-            InspectCommand.self, CloneCommand.self, SnapshotCommand.self, VolumesCommand.self,
+            DaemonCommand.self, ImportCommand.self, ExportCommand.self, PullCommand.self, PushCommand.self,
+            ImagesCommand.self, InspectCommand.self, DiffCommand.self, CloneCommand.self,
+            SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
             RemoveCommand.self, UsageCommand.self, StatusCommand.self, ConfigCommand.self,
             CollectCommand.self, FsckCommand.self, VersionCommand.self, InternalVerb.self,

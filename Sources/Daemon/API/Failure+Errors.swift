@@ -94,7 +94,8 @@ extension Failure {
 
     private static func code(_ error: DistributionError) -> Code {
         switch error {
-        case .badReference, .readOnlyPlace: .invalid
+        case .badReference, .readOnlyPlace, .badExport: .invalid
+        case .unavailable: .unavailable
         case .notFound: .notFound
         case .untrusted: .denied
         case .notAnImage, .badArtifact: .badSource

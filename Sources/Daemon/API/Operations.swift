@@ -25,6 +25,8 @@ public struct OperationInfo: Codable, Equatable, Sendable {
     public internal(set) var pull: PullInfo?
     /// What a check found.
     public internal(set) var check: CheckInfo?
+    /// What an export wrote.
+    public internal(set) var export: ExportInfo?
     /// Why it failed.
     public internal(set) var failure: Failure?
 

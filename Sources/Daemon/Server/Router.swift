@@ -22,6 +22,8 @@ struct Router: Sendable {
         case ("GET", "names", 2): return try .value(driver.inspect(call.path[1]))
         case ("GET", "names", 3) where call.path[2] == "files":
             return .lines(try driver.files(of: call.path[1]))
+        case ("GET", "names", 4) where call.path[2] == "changes":
+            return .lines(try driver.changes(from: call.path[1], to: call.path[3]))
         case ("DELETE", "names", 2):
             try driver.remove(call.path[1])
             return try .value(Done())
@@ -56,6 +58,7 @@ struct Router: Sendable {
         case "containers": try .value(driver.createContainer(call.decode(ContainerRequest.self)))
         case "pushes": try .value(driver.startPush(call.decode(PushRequest.self)))
         case "pulls": try .value(driver.startPull(call.decode(PullRequest.self)))
+        case "exports": try .value(driver.startExport(call.decode(ExportRequest.self)))
         case "collections": try .value(driver.collect())
         case "checks": try .value(driver.startCheck(call.decode(CheckRequest.self)))
         case "fills": try .value(driver.fills.change(call.decode(FillRequest.self)))

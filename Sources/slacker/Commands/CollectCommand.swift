@@ -20,7 +20,7 @@ struct CollectCommand: ParsableCommand {
         let freed = try global.connect().call(
             "POST", "collections", CollectRequest(), as: CollectInfo.self)
         if json { return try Output.json(freed) }
-        Output.print(
+        Output.summary(
             "freed \(freed.snapshots) snapshots and \(freed.chunks) chunks of \(Size.text(freed.bytes))")
     }
 }

@@ -14,6 +14,7 @@ struct ImagesCommand: ParsableCommand {
     func run() throws {
         let images = try global.connect().call("GET", "images", as: [ImageInfo].self)
         if json { return try Output.json(images) }
+        if Output.isQuiet { return Output.lines(images.map(\.name)) }
         Output.table(
             ["NAME", "DIGEST", "CREATED", "SIZE", "DATA", "LOCAL"],
             images.map { image in

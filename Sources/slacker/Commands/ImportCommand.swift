@@ -25,15 +25,8 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         let client = try global.connect()
         let interrupt = Interrupt()
-        let request = ImportRequest(source: Self.absolute(source), name: name, platform: platform)
+        let request = ImportRequest(source: RemotePlace.absolutePath(source), name: name, platform: platform)
         let operation = try client.call("POST", "imports", request, as: OperationInfo.self)
         _ = try OperationWatch(client, interrupt, name: "\(name): import").wait(operation)
-    }
-
-    /// The daemon has another working directory.
-    private static func absolute(_ source: String) -> String {
-        guard let colon = source.firstIndex(of: ":") else { return source }
-        let path = source[source.index(after: colon)...]
-        return path.isEmpty ? source : source[...colon] + Paths.absolute(String(path))
     }
 }

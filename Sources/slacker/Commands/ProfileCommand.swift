@@ -71,7 +71,7 @@ struct ProfileCommand: ParsableCommand {
         let profile = try result.get()
         if json { return try Output.json(profile) }
         let (touched, data) = (profile.touchedBytes, profile.dataBytes)
-        Output.print(
+        Output.summary(
             "\(profile.image): \(Size.text(touched)) of \(Size.text(data)) were read "
                 + "(\(Share.text(touched, of: data))), in \(profile.touches) runs of blocks")
     }

@@ -52,8 +52,8 @@ struct PullCommand: ParsableCommand {
         if json, let pull = ended.pull { return try Output.json(pull) }
         guard let image = ended.image, let pull = ended.pull else { return }
         let fetched = Size.text(pull.fetchedBytes)
-        Output.print(
+        Output.summary(
             "\(image.name): \(pull.kind) image, \(fetched) fetched in \(Seconds.text(pull.seconds))")
-        if let published = pull.published { Output.print("\(published): the block image") }
+        if let published = pull.published { Output.summary("\(published): the block image") }
     }
 }

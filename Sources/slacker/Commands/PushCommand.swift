@@ -39,15 +39,22 @@ struct PushCommand: ParsableCommand {
         let ended = try OperationWatch(client, interrupt, name: "\(image): push").wait(begun)
         guard let push = ended.push else { return }
         if json { return try Output.json(push) }
-        Output.print(
+        Output.summary(
             "\(push.reference): sent \(Size.text(push.sentBytes)) for \(Size.text(push.sentPlainBytes)), "
                 + "\(Size.text(push.reusedPlainBytes)) were there, in \(Seconds.text(push.seconds))")
-        if let ordinary = push.ordinaryReference { Output.print("\(ordinary): the ordinary image") }
+        if let ordinary = push.ordinaryReference { Output.summary("\(ordinary): the ordinary image") }
     }
 }
 
 /// References as the daemon needs them, which has another working directory.
 enum RemotePlace {
+    /// `SCHEME:PATH` with a relative path is completed.
+    static func absolutePath(_ text: String) -> String {
+        guard let colon = text.firstIndex(of: ":") else { return text }
+        let path = text[text.index(after: colon)...]
+        return path.isEmpty ? text : text[...colon] + Paths.absolute(String(path))
+    }
+
     /// `dir:` with a relative path is completed.
     static func absolute(_ reference: String) -> String {
         guard reference.hasPrefix("dir:"), !reference.hasPrefix("dir:/") else { return reference }

@@ -14,6 +14,7 @@ struct VolumesCommand: ParsableCommand {
     func run() throws {
         let volumes = try global.connect().call("GET", "volumes", as: [VolumeInfo].self)
         if json { return try Output.json(volumes) }
+        if Output.isQuiet { return Output.lines(volumes.map(\.name)) }
         Output.table(
             ["NAME", "IMAGE", "CREATED", "SIZE", "CHANGED", "IN USE"],
             volumes.map { volume in

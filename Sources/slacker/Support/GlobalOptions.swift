@@ -16,6 +16,13 @@ struct GlobalOptions: ParsableArguments {
         help: "Configuration file. (default: $\(Configuration.fileVariable) or \(Configuration.defaultFile))")
     var config: String?
 
+    @Flag(name: .shortAndLong, help: "No progress and no summary; of lists the names alone.")
+    var quiet = false
+
+    func validate() {
+        if quiet { Output.beQuiet() }
+    }
+
     /// Everything that is configured for this command, and for a daemon that it starts.
     /// - Parameter settings: `section.name=value` of further flags.
     func configuration(_ settings: [String] = []) throws(Failure) -> Configuration {
@@ -51,7 +58,9 @@ struct GlobalOptions: ParsableArguments {
             if names.contains(first), rest.count > 1 {
                 options += rest.prefix(2)
                 rest = rest.dropFirst(2)
-            } else if names.contains(where: { first.hasPrefix($0 + "=") }) {
+            } else if ["-q", "--quiet"].contains(first)
+                || names.contains(where: { first.hasPrefix($0 + "=") })
+            {
                 options.append(first)
                 rest = rest.dropFirst()
             } else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Base
 import Daemon
 import Glibc
 
@@ -7,6 +8,22 @@ import Glibc
 enum Output {
     static func print(_ text: String) {
         write(text.hasSuffix("\n") ? text : text + "\n", to: 1)
+    }
+
+    /// Set by --quiet: no progress, no summaries.
+    private static let quiet = Lock(false)
+    static var isQuiet: Bool { quiet.withLock { $0 } }
+
+    static func beQuiet() {
+        quiet.withLock { $0 = true }
+    }
+
+    /// Somebody looks at standard error, and wants to see how things go.
+    static var showsProgress: Bool { isatty(2) == 1 && !isQuiet }
+
+    /// What was done, for people.
+    static func summary(_ text: String) {
+        if !isQuiet { print(text) }
     }
 
     /// One line on standard error, whatever the text holds.
@@ -32,6 +49,10 @@ enum Output {
             if count <= 0 { return }
             rest = rest.dropFirst(count)
         }
+    }
+
+    static func lines(_ lines: [String]) {
+        if !lines.isEmpty { print(lines.joined(separator: "\n")) }
     }
 
     /// Columns under headings, two spaces apart; the last column is not padded.

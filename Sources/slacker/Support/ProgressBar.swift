@@ -6,7 +6,7 @@ import Glibc
 
 /// One line on standard error that is written again and again; nothing when that is no terminal.
 struct ProgressBar {
-    private let isShown = isatty(2) == 1
+    private let isShown = Output.showsProgress
     private let started = MonotonicTime.now
     private var lastLength = 0
 
@@ -15,6 +15,11 @@ struct ProgressBar {
     mutating func show(_ operation: OperationInfo) {
         guard operation.state == .running else { return }
         show(phase: operation.phase, doneBytes: operation.doneBytes, totalBytes: operation.totalBytes)
+    }
+
+    /// What is done where nobody knows how much of it there is.
+    mutating func show(phase: String) {
+        show(phase: phase, doneBytes: 0, totalBytes: 0)
     }
 
     mutating func show(phase: String, doneBytes: UInt64, totalBytes: UInt64) {
