@@ -17,6 +17,8 @@ public enum BlockFSError: Error, Sendable, CustomStringConvertible {
     case mountFailed(directory: String)
     /// Files are in use, most likely by loop devices.
     case busy(directory: String)
+    /// The connection of a process that died cannot be taken over.
+    case cannotTakeOver(directory: String, reason: String)
 
     public var description: String {
         switch self {
@@ -25,6 +27,8 @@ public enum BlockFSError: Error, Sendable, CustomStringConvertible {
             "/dev/fuse: \(reason): load the kernel module (modprobe fuse) and run as root"
         case .mountFailed(let directory): "\(directory): fuse file system could not be mounted there"
         case .busy(let directory): "\(directory): files are in use: unmount what is mounted from them first"
+        case .cannotTakeOver(let directory, let reason):
+            "\(directory): the connection of an earlier daemon cannot be taken over: \(reason)"
         }
     }
 }
@@ -35,8 +39,18 @@ public final class BlockFileSystem: Sendable {
     public struct Options: Sendable {
         /// Threads that answer requests.
         public var threads: UInt32
-        public init(threads: UInt32 = BlockFileSystem.defaultThreads) {
+        /// Differs from that of every process that served the same mount before; not 0.
+        public var epoch: UInt16
+        /// Where files that nothing was written to yet are kept for a process that takes over; nil for nowhere.
+        public var pendingDirectory: String?
+
+        public init(
+            threads: UInt32 = BlockFileSystem.defaultThreads, epoch: UInt16 = 1,
+            pendingDirectory: String? = nil
+        ) {
             self.threads = threads
+            self.epoch = epoch
+            self.pendingDirectory = pendingDirectory
         }
     }
 
@@ -60,7 +74,12 @@ public final class BlockFileSystem: Sendable {
     ) throws(BlockFSError) {
         self.mountPoint = mountPoint
         self.options = options
-        do throws(SystemError) { server = try Server(store, engine) } catch { throw .system(error) }
+        do throws(SystemError) {
+            server = try Server(
+                store, engine, epoch: options.epoch, pendingDirectory: options.pendingDirectory)
+        } catch {
+            throw .system(error)
+        }
     }
 
     /// Requests that wait for blocks to be fetched.
@@ -77,12 +96,40 @@ public final class BlockFileSystem: Sendable {
         if access("/dev/fuse", R_OK | W_OK) < 0 {
             throw .noFUSE(reason: SystemError.last("access", "/dev/fuse").reason)
         }
+        try serve(try makeSession(), attach: mountPoint)
+    }
+
+    /// Begins to answer on the connection of a process that has died; what it had read and not answered comes
+    /// again.
+    ///
+    /// - Parameter descriptor: of the connection's /dev/fuse; the caller gives it away.
+    public func takeOver(_ descriptor: consuming OwnedFD) throws(BlockFSError) {
         let session = try makeSession()
-        if fuse_session_mount(session, mountPoint) != 0 {
+        // libfuse closes it with the session, and at no other time.
+        let raw = descriptor.release()
+        try serve(session, attach: "/dev/fd/\(raw)")
+        if slk_fuse_resend(raw) < 0 {
+            let reason = SystemError.last("FUSE_NOTIFY_RESEND", "/dev/fuse").reason
+            throw .cannotTakeOver(directory: mountPoint, reason: reason)
+        }
+    }
+
+    /// A descriptor of the connection, for whoever keeps it; nil when it is not running.
+    public func connection() -> OwnedFD? {
+        let raw = running.withLock { running in
+            running.map { slk_fcntl_int(fuse_session_fd($0.session), F_DUPFD_CLOEXEC, 0) } ?? -1
+        }
+        return raw < 0 ? nil : OwnedFD(taking: raw)
+    }
+
+    /// - Parameter place: where to mount, or `/dev/fd/N` of a connection that there is already.
+    private func serve(_ session: OpaquePointer, attach place: String) throws(BlockFSError) {
+        if fuse_session_mount(session, place) != 0 {
             fuse_session_destroy(session)
             Unmanaged.passUnretained(server).release()
             throw .mountFailed(directory: mountPoint)
         }
+        if place != mountPoint { slk_fuse_feed_init(session, Server.maximumReadBytes) }
         // Unchecked because: the pointer is handed to one thread, which is joined before the session goes.
         nonisolated(unsafe) let loopSession = session
         let threads = options.threads
@@ -163,7 +210,9 @@ public final class BlockFileSystem: Sendable {
         // workers.
         _ = slk_set_io_flusher()
         guard let configuration = fuse_loop_cfg_create() else { return }
-        fuse_loop_cfg_set_clone_fd(configuration, 1)
+        // The threads share one descriptor. What a thread has read by one of its own the kernel fails when that is
+        // closed, so a killed daemon's requests could not be sent to the next one.
+        fuse_loop_cfg_set_clone_fd(configuration, 0)
         fuse_loop_cfg_set_max_threads(configuration, threads)
         fuse_loop_cfg_set_idle_threads(configuration, threads)
         fuse_session_loop_mt(session, configuration)

@@ -11,16 +11,16 @@ enum Inode {
     static let root: UInt64 = 1
     static let snapshots: UInt64 = 2
     static let volumes: UInt64 = 3
-    /// New files that nothing was written to yet are numbered from here.
-    static let firstPending: UInt64 = 16
-    /// Files of the store have this bit.
+    /// Files have this bit.
     ///
     /// The store's identifiers have 63 bits, images' and volumes' differ, and none is used again: a number
-    /// always means the same content.
+    /// always means the same content, also to a daemon that takes over. A new file that nothing was written to
+    /// yet has the identifier that its volume will have.
     private static let stored: UInt64 = 1 << 63
 
     static func file(_ identifier: UInt64) -> UInt64 { stored | identifier }
-    static func isPending(_ inode: UInt64) -> Bool { inode & stored == 0 }
+    /// The identifier of a file's number.
+    static func identifier(_ inode: UInt64) -> UInt64 { inode & ~stored }
 }
 
 /// What a file is made of.
@@ -49,6 +49,8 @@ final class Node: Sendable {
         private weak var snapshot: Snapshot?
         private weak var volume: Volume?
         private var isPending = false
+        /// Made before this process began to serve: the one who made it may ask once more.
+        var isInherited = false
         /// Lookups that the kernel has not forgotten yet.
         var lookups: UInt64 = 0
         var opens = 0
@@ -146,9 +148,14 @@ final class OpenFile: Sendable {
     /// Nil for a snapshot, and for a file that was opened while it was still empty.
     private let openedVolume: Volume?
 
-    init(_ node: Node) throws(FileError) {
+    convenience init(_ node: Node) throws(FileError) {
+        try self.init(node, node.content)
+    }
+
+    /// - Parameter content: the node's, held by the caller.
+    init(_ node: Node, _ content: Content) throws(FileError) {
         self.node = node
-        switch node.content {
+        switch content {
         case .snapshot(let snapshot): (self.snapshot, openedVolume) = (snapshot, nil)
         case .volume(let volume): (snapshot, openedVolume) = (nil, volume)
         case .pending: (snapshot, openedVolume) = (nil, nil)

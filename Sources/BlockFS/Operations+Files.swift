@@ -72,8 +72,8 @@ extension Operations {
         if file.snapshot != nil, info.pointee.flags & O_ACCMODE != O_RDONLY { throw FileError.readOnly }
         // What the page cache has of a snapshot stays right for ever.
         info.pointee.keep_cache = file.snapshot == nil ? 0 : 1
-        retain(file, info)
-        if fuse_reply_open(request, info) == -ENOENT { giveBack(file, info) }
+        try retain(server, file, info)
+        if fuse_reply_open(request, info) == -ENOENT { release(server, info) }
     }
 
     static func create(
@@ -83,21 +83,27 @@ extension Operations {
         guard let info, parent == Inode.volumes else { throw FileError.notPermitted }
         let node = try server.access.create(name, server.nodes)
         let file = try OpenFile(node)
-        retain(file, info)
+        try retain(server, file, info)
         var entry = entry(node)
         if fuse_reply_create(request, &entry, info) == -ENOENT {
-            giveBack(file, info)
+            release(server, info)
             server.nodes.forget(node.inode, 1)
         }
     }
 
-    private static func retain(_ file: OpenFile, _ info: UnsafeMutablePointer<fuse_file_info>) {
+    private static func retain(
+        _ server: Server, _ file: OpenFile, _ info: UnsafeMutablePointer<fuse_file_info>
+    ) throws(FileError) {
+        try info.pointee.retain(file, server)
         file.node.state.withLock { $0.opens += 1 }
-        info.pointee.retain(file)
     }
 
-    private static func giveBack(_ file: OpenFile, _ info: UnsafeMutablePointer<fuse_file_info>) {
-        file.node.state.withLock { $0.opens -= 1 }
-        info.pointee.release()
+    /// What was opened before this process began to serve is released when the kernel forgets the file.
+    static func release(_ server: Server, _ info: UnsafeMutablePointer<fuse_file_info>) {
+        guard let pointer = FileHandle(rawValue: info.pointee.fh).object(of: server.epoch) else { return }
+        Unmanaged<OpenFile>.fromOpaque(pointer)._withUnsafeGuaranteedRef { file in
+            file.node.state.withLock { $0.opens -= 1 }
+        }
+        info.pointee.release(server)
     }
 }

@@ -62,6 +62,11 @@ extension Operations {
         _ info: UnsafeMutablePointer<fuse_file_info>?
     ) throws {
         guard let info else { throw FileError.invalid }
+        try info.pointee.retain(listing(server, inode), server)
+        if fuse_reply_open(request, info) == -ENOENT { info.pointee.release(server) }
+    }
+
+    private static func listing(_ server: Server, _ inode: UInt64) throws(FileError) -> DirectoryListing {
         let own = StoreAccess.Entry(file: ".", inode: inode, isDirectory: true)
         let above = StoreAccess.Entry(file: "..", inode: Inode.root, isDirectory: true)
         let content: [StoreAccess.Entry]
@@ -75,17 +80,21 @@ extension Operations {
         case Inode.volumes: content = server.access.volumes(server.nodes)
         default: throw FileError.notFound
         }
-        info.pointee.retain(DirectoryListing([own, above] + content))
-        if fuse_reply_open(request, info) == -ENOENT { info.pointee.release() }
+        return DirectoryListing([own, above] + content)
     }
 
     static func readDirectory(
-        _ request: fuse_req_t, size: Int, offset: off_t, _ info: UnsafeMutablePointer<fuse_file_info>?
+        _ request: fuse_req_t, _ server: Server, _ inode: UInt64, size: Int, offset: off_t,
+        _ info: UnsafeMutablePointer<fuse_file_info>?
     ) throws {
-        guard let info, let pointer = UnsafeRawPointer(bitPattern: UInt(info.pointee.fh)), offset >= 0 else {
-            throw FileError.invalid
+        guard let info, offset >= 0 else { throw FileError.invalid }
+        let listing: DirectoryListing
+        if let pointer = FileHandle(rawValue: info.pointee.fh).object(of: server.epoch) {
+            listing = Unmanaged<DirectoryListing>.fromOpaque(pointer).takeUnretainedValue()
+        } else {
+            // Opened before this process began to serve; names may have come and gone since.
+            listing = try self.listing(server, inode)
         }
-        let listing = Unmanaged<DirectoryListing>.fromOpaque(pointer).takeUnretainedValue()
         var bytes = [CChar](repeating: 0, count: min(size, 65536))
         var used = 0
         for index in listing.entries.indices.dropFirst(Int(offset)) {

@@ -48,14 +48,16 @@ enum Operations {
         table.opendir = { request, inode, info in
             answering(request) { try Operations.openDirectory($0, $1, inode, info) }
         }
-        table.readdir = { request, _, size, offset, info in
-            answering(request) { request, _ in
-                try Operations.readDirectory(request, size: size, offset: offset, info)
+        table.readdir = { request, inode, size, offset, info in
+            answering(request) {
+                try Operations.readDirectory($0, $1, inode, size: size, offset: offset, info)
             }
         }
         table.releasedir = { request, _, info in
-            info?.pointee.release()
-            fuse_reply_err(request, 0)
+            answering(request) { request, server in
+                info?.pointee.release(server)
+                fuse_reply_err(request, 0)
+            }
         }
         table.unlink = { request, parent, name in
             answering(request) { request, server in
@@ -84,45 +86,41 @@ enum Operations {
             answering(request) { try Operations.create($0, $1, parent, Operations.text(name), info) }
         }
         table.release = { request, _, info in
-            answering(request, info) { request, server, file in
-                file.node.state.withLock { $0.opens -= 1 }
+            answering(request) { request, server in
+                if let info { Operations.release(server, info) }
+                fuse_reply_err(request, 0)
             }
-            info?.pointee.release()
-            fuse_reply_err(request, 0)
         }
     }
 
     private static func addData(_ table: inout fuse_lowlevel_ops) {
-        table.read = { request, _, size, offset, info in
-            answering(request, info) { try Operations.read($0, $1, $2, size: size, offset: offset) }
+        table.read = { request, inode, size, offset, info in
+            answering(request, inode, info) { try Operations.read($0, $1, $2, size: size, offset: offset) }
         }
-        table.write_buf = { request, _, buffers, offset, info in
-            answering(request, info) { try Operations.write($0, $1, $2, buffers, offset: offset) }
+        table.write_buf = { request, inode, buffers, offset, info in
+            answering(request, inode, info) { try Operations.write($0, $1, $2, buffers, offset: offset) }
         }
         table.flush = { request, _, _ in fuse_reply_err(request, 0) }
-        table.fsync = { request, _, _, info in
-            answering(request, info) { request, _, file in
+        table.fsync = { request, inode, _, info in
+            answering(request, inode, info) { request, _, file in
                 try file.volume?.synchronize()
                 fuse_reply_err(request, 0)
             }
         }
-        table.fallocate = { request, _, mode, offset, length, info in
-            answering(request, info) {
+        table.fallocate = { request, inode, mode, offset, length, info in
+            answering(request, inode, info) {
                 try Operations.allocate($0, $1, $2, mode: mode, offset: offset, length: length)
             }
         }
-        table.lseek = { request, _, offset, whence, info in
-            answering(request, info) { request, _, file in
+        table.lseek = { request, inode, offset, whence, info in
+            answering(request, inode, info) { request, _, file in
                 try Operations.seek(request, file, offset: offset, whence: whence)
             }
         }
-        table.copy_file_range = { request, _, fromOffset, from, _, toOffset, to, count, _ in
-            answering(request, to) { request, server, target in
-                guard let from, let pointer = UnsafeRawPointer(bitPattern: UInt(from.pointee.fh)) else {
-                    throw FileError.stale
-                }
-                try Unmanaged<OpenFile>.fromOpaque(pointer)._withUnsafeGuaranteedRef { source in
-                    let span = CopySpan(from: fromOffset, to: toOffset, count: count)
+        table.copy_file_range = { request, fromInode, fromOffset, from, toInode, toOffset, to, count, _ in
+            let span = CopySpan(from: fromOffset, to: toOffset, count: count)
+            answering(request, toInode, to) { _, _, target in
+                answering(request, fromInode, from) { request, server, source in
                     try Operations.copy(request, server, source, target, span)
                 }
             }

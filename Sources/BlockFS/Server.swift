@@ -9,7 +9,9 @@ import Volumes
 /// What every callback finds behind `fuse_req_userdata`.
 final class Server: Sendable {
     let access: StoreAccess
-    let nodes = NodeTable()
+    let nodes: NodeTable
+    /// Marks the handles of files that this process has opened: others are a dead process's.
+    let epoch: UInt16
     let replies = ReadReplies()
     let memory = ThreadMemory()
     let parked: ParkedRequests
@@ -29,8 +31,12 @@ final class Server: Sendable {
     /// The kernel's own 12 would be used up by as many parked reads, and hits would wait for the network.
     static let maximumBackground: UInt32 = 4096
 
-    init(_ store: VolumeStore, _ engine: FetchEngine?) throws(SystemError) {
+    init(
+        _ store: VolumeStore, _ engine: FetchEngine?, epoch: UInt16, pendingDirectory: String?
+    ) throws(SystemError) {
+        self.epoch = epoch
         access = StoreAccess(store: store)
+        nodes = NodeTable(store, PendingNames(pendingDirectory))
         parked = ParkedRequests(engine)
         stateDirectory = try OwnedFD(open: store.root, O_RDONLY | O_DIRECTORY)
     }
@@ -51,12 +57,13 @@ func answering(_ request: fuse_req_t?, _ work: (_ request: fuse_req_t, _ server:
 /// Runs a callback's work on an open file.
 @inline(__always)
 func answering(
-    _ request: fuse_req_t?, _ info: UnsafeMutablePointer<fuse_file_info>?,
+    _ request: fuse_req_t?, _ inode: UInt64, _ info: UnsafeMutablePointer<fuse_file_info>?,
     _ work: (_ request: fuse_req_t, _ server: Server, _ file: OpenFile) throws -> Void
 ) {
     answering(request) { request, server in
-        guard let info, let pointer = UnsafeRawPointer(bitPattern: UInt(info.pointee.fh)) else {
-            throw FileError.stale
+        guard let info else { throw FileError.stale }
+        guard let pointer = FileHandle(rawValue: info.pointee.fh).object(of: server.epoch) else {
+            return try work(request, server, server.nodes.inheritedFile(inode))
         }
         try Unmanaged<OpenFile>.fromOpaque(pointer)._withUnsafeGuaranteedRef { file in
             try work(request, server, file)
@@ -64,14 +71,45 @@ func answering(
     }
 }
 
-extension fuse_file_info {
-    /// Makes the object the handle of the file; the kernel's RELEASE gives the reference back.
-    mutating func retain(_ object: AnyObject) {
-        fh = UInt64(UInt(bitPattern: Unmanaged.passRetained(object).toOpaque()))
+/// What the kernel keeps for an open file: the address of an object, in the lower 48 bits as on every x86-64
+/// process, and the epoch of the process in which that address means something.
+///
+/// A process that takes over has another epoch, so it never follows an address of the one that died.
+struct FileHandle: RawRepresentable {
+    let rawValue: UInt64
+
+    init(rawValue: UInt64) {
+        self.rawValue = rawValue
     }
 
-    mutating func release() {
-        guard let pointer = UnsafeRawPointer(bitPattern: UInt(fh)) else { return }
+    /// Nil for an address that does not fit.
+    init?(_ object: AnyObject, epoch: UInt16) {
+        let pointer = Unmanaged.passRetained(object)
+        let address = UInt64(UInt(bitPattern: pointer.toOpaque()))
+        if address >> 48 != 0 {
+            pointer.release()
+            return nil
+        }
+        rawValue = UInt64(epoch) << 48 | address
+    }
+
+    /// The object, if it is one of this process.
+    @inline(__always)
+    func object(of epoch: UInt16) -> UnsafeRawPointer? {
+        guard rawValue >> 48 == UInt64(epoch) else { return nil }
+        return UnsafeRawPointer(bitPattern: UInt(rawValue & 0xffff_ffff_ffff))
+    }
+}
+
+extension fuse_file_info {
+    /// Makes the object the handle of the file; the kernel's RELEASE gives the reference back.
+    mutating func retain(_ object: AnyObject, _ server: Server) throws(FileError) {
+        guard let handle = FileHandle(object, epoch: server.epoch) else { throw .io }
+        fh = handle.rawValue
+    }
+
+    mutating func release(_ server: Server) {
+        guard let pointer = FileHandle(rawValue: fh).object(of: server.epoch) else { return }
         Unmanaged<AnyObject>.fromOpaque(pointer).release()
         fh = 0
     }

@@ -22,10 +22,9 @@ struct StoreAccess: Sendable {
 
     func volumes(_ nodes: NodeTable) -> [Entry] {
         var entries = store.volumes().map {
-            Entry(
-                file: FileNames.shown($0.name), inode: nodes.number(Inode.file($0.id)), isDirectory: false)
+            Entry(file: FileNames.shown($0.name), inode: Inode.file($0.id), isDirectory: false)
         }
-        for name in nodes.pendingNames {
+        for name in nodes.namesOfPending {
             guard let node = nodes.pendingNode(name, lookedUp: false) else { continue }
             entries.append(Entry(file: FileNames.shown(name), inode: node.inode, isDirectory: false))
         }
@@ -68,8 +67,8 @@ struct StoreAccess: Sendable {
 
     /// The volume behind a file, made of zeros first when the file is still empty.
     func volume(_ node: Node, _ nodes: NodeTable, sizeBytes: UInt64) throws(VolumeError) -> Volume {
-        try nodes.materialise(node) { () throws(VolumeError) in
-            try store.createVolume(named: node.name, sizeBytes: sizeBytes)
+        try nodes.materialise(node) { (id) throws(VolumeError) in
+            try store.createVolume(named: node.name, sizeBytes: sizeBytes, id: id)
         }
     }
 
@@ -80,7 +79,7 @@ struct StoreAccess: Sendable {
         case .snapshot: try clone(image: sourceName, onto: node, nodes)
         case .volume:
             // Its content at this moment needs a name for as long as it takes to clone it.
-            let moment = "copy/\(sourceName)/\(node.inode)"
+            let moment = VolumeStore.momentPrefix + String(node.inode, radix: 16)
             _ = try store.snapshot(volume: sourceName, as: moment)
             defer { try? store.remove(moment) }
             try clone(image: moment, onto: node, nodes)
@@ -88,8 +87,8 @@ struct StoreAccess: Sendable {
     }
 
     private func clone(image: String, onto node: Node, _ nodes: NodeTable) throws(VolumeError) {
-        _ = try nodes.materialise(node) { () throws(VolumeError) in
-            try store.clone(image: image, as: node.name)
+        _ = try nodes.materialise(node) { (id) throws(VolumeError) in
+            try store.clone(image: image, as: node.name, id: id)
         }
     }
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // A session with three argument words: program, -o, options.
 static inline struct fuse_session *slk_fuse_session_new(
@@ -18,6 +19,32 @@ static inline struct fuse_session *slk_fuse_session_new(
     struct fuse_session *session = fuse_session_new(&arguments, operations, sizeof(*operations), userdata);
     fuse_opt_free_args(&arguments);
     return session;
+}
+
+// Has a session that attached to a kernel's connection of long ago believe that the kernel has just begun to talk to
+// it: gives it an INIT request that the kernel never sent. The kernel refuses the answer, as nobody waits for it.
+static inline void slk_fuse_feed_init(struct fuse_session *session, uint32_t max_readahead) {
+    struct {
+        struct { uint32_t len, opcode; uint64_t unique, nodeid; uint32_t uid, gid, pid, padding; } header;
+        struct { uint32_t major, minor, max_readahead, flags, flags2, unused[11]; } body;
+    } request;
+    memset(&request, 0, sizeof(request));
+    request.header.len = sizeof(request);
+    request.header.opcode = 26; /* FUSE_INIT */
+    request.header.unique = 0x7ffffffffffffffeu; /* no request of the kernel has it */
+    request.body.major = 7;
+    request.body.minor = 38;
+    request.body.max_readahead = max_readahead;
+    /* What every kernel that can send requests again has: asynchronous reads and direct I/O, big writes, the splices,
+       parallel directory operations, requests of many pages. */
+    request.body.flags = 1u << 0 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 15 | 1u << 18 | 1u << 22;
+    struct fuse_buf buffer = {.size = sizeof(request), .mem = &request};
+    fuse_session_process_buf(session, &buffer);
+}
+// Has the kernel send again every request that was read and not answered; -1 with EINVAL where it cannot (before 6.9).
+static inline int slk_fuse_resend(int descriptor) {
+    struct { uint32_t len; int32_t error; uint64_t unique; } notice = {16, 7 /* FUSE_NOTIFY_RESEND */, 0};
+    return write(descriptor, &notice, sizeof(notice)) == (ssize_t)sizeof(notice) ? 0 : -1;
 }
 
 // A buffer vector with room for `capacity` buffers; `free` gives it back.

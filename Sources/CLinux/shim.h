@@ -14,18 +14,22 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -72,6 +76,52 @@ static inline int slk_mknod_block(const char *path, mode_t mode, unsigned major,
 }
 // Writeback through this thread must not wait for itself. Needs CAP_SYS_RESOURCE; harmless where it is refused.
 static inline int slk_set_io_flusher(void) { return prctl(57 /* PR_SET_IO_FLUSHER */, 1, 0, 0, 0); }
+// Sends bytes over a unix socket, and one descriptor with them unless it is negative. As sendmsg(2).
+static inline ssize_t slk_send_descriptor(int socket, const void *bytes, size_t count, int descriptor) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof(control));
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+// Receives bytes and the descriptor that came with them; -1 where none did. As recvmsg(2).
+static inline ssize_t slk_receive_descriptor(int socket, void *bytes, size_t count, int flags, int *descriptor) {
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    *descriptor = -1;
+    ssize_t result = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    if (result < 0) return result;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+            memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+    return result;
+}
+// The user and the process at the other end of a unix socket; 0 on success.
+static inline int slk_peer(int socket, int32_t *process, uint32_t *user) {
+    struct { int32_t process; uint32_t user, group; } peer = {0, 0, 0};
+    socklen_t length = sizeof(peer);
+    if (getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, &peer, &length) < 0) return -1;
+    *process = peer.process;
+    *user = peer.user;
+    return 0;
+}
 // Both limits of open files; 0 on success.
 static inline int slk_file_limit(uint64_t *soft, uint64_t *hard) {
     struct rlimit limit;

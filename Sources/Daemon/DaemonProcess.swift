@@ -13,12 +13,15 @@ public enum DaemonProcess {
     public static let busyWord = "busy"
 
     /// Serves until SIGTERM or SIGINT; call it on the main thread, before any other thread is made.
+    ///
+    /// Under a service manager SIGTERM leaves what is mounted to the next daemon, as SIGUSR2 does anywhere.
     /// - Parameter readyDescriptor: gets one line, that it serves or why it cannot; closed afterwards.
-    public static func run(_ configuration: Configuration, readyDescriptor: Int32?) throws(Failure) {
+    public static func run(_ start: DaemonStart, readyDescriptor: Int32?) throws(Failure) {
+        let configuration = start.configuration
         // Blocked here, and so in every thread that is made from now on: one place waits for them.
         var signals = sigset_t()
         sigemptyset(&signals)
-        for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&signals, signal) }
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR2] { sigaddset(&signals, signal) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         signal(SIGPIPE, SIG_IGN)
         // Whatever the daemon makes is root's alone.
@@ -30,7 +33,7 @@ public enum DaemonProcess {
         growHeapInLargeSteps()
 
         let daemon: RunningDaemon
-        do { daemon = try RunningDaemon(configuration) } catch is RunningDaemon.Busy {
+        do { daemon = try RunningDaemon(start) } catch is RunningDaemon.Busy {
             if let readyDescriptor { tell(readyDescriptor, busyWord) }
             let run = configuration.places.run
             throw Failure(.inUse, "\(run): another daemon runs there; stop it or choose another --run")
@@ -43,7 +46,13 @@ public enum DaemonProcess {
         var received: Int32 = 0
         sigwait(&signals, &received)
         Log.logger("daemon").info("ending", metadata: ["signal": "\(received)"])
-        daemon.end()
+        if received == SIGUSR2 || (received == SIGTERM && ServiceManager.isPresent) {
+            daemon.leave()
+        } else {
+            daemon.end()
+        }
+        // At once: threads that serve must not answer the next daemon's requests with half of this one gone.
+        _exit(0)
     }
 
     /// Tells the one who started a daemon one line, and closes the descriptor.

@@ -14,6 +14,7 @@ final class RunningDaemon: Sendable {
     struct Busy: Error {}
 
     private let lock: File
+    private let keeper: KeeperLink
     private let driver: Driver
     private let network: Network
     private let fileSystem: BlockFileSystem
@@ -23,40 +24,119 @@ final class RunningDaemon: Sendable {
 
     /// Seconds that one part of an orderly end may take before the daemon goes on without it.
     private static let endSeconds = 10.0
+    /// Seconds for operations to notice that they are cancelled, when another daemon waits.
+    private static let leaveSeconds = 2.0
     /// Seconds between looks for things to tidy up.
     private static let tidySeconds = 2.0
     /// Seconds between looks whether containers wait, so that fills stand back or go on.
     private static let fillSeconds = 0.5
 
     /// Serves when it returns.
-    init(_ configuration: Configuration) throws {
+    init(_ start: DaemonStart) throws {
+        let configuration = start.configuration
         let places = configuration.places
         try Directories.create(places.run)
         lock = try File(open: places.lock, O_RDWR | O_CREAT)
         // The kernel lets go of the lock with the process, so what else lies here is a dead daemon's.
-        guard try lock.tryLock() else { throw Busy() }
-        for note in try Child.run(.clean(run: places.run)).notes ?? [] {
-            log.warning("left by a former daemon", metadata: ["what": "\(note)"])
+        guard try Self.lock(lock, start) else { throw Busy() }
+        keeper = KeeperLink(places: places)
+        let connection = Succession.takeConnection(places, keeper)
+        let isTakingOver = connection != nil
+        let life = isTakingOver ? InheritedLife.read(LifeRecords(places)) : InheritedLife()
+        if !isTakingOver {
+            Self.note(try Child.run(.clean(run: places.run)).notes)
         }
         for directory in [places.fileSystem, places.images, places.containers, places.runtime] {
             try Directories.create(directory)
         }
-        let store = try VolumeStore(root: places.root)
+        let store = try Self.openStore(places, life)
         store.chunks.setCacheLimits(
             configuration.cacheLimits(capacityBytes: ChunkStore.capacityBytes(of: places.root)))
         network = try Network(configuration, store: store)
         driver = Driver(configuration: configuration, store: store, network: network)
+        let options = BlockFileSystem.Options(
+            epoch: try Succession.nextEpoch(places, isFirst: !isTakingOver),
+            pendingDirectory: Succession.isPossible ? places.pending : nil)
         fileSystem = try BlockFileSystem(
-            mountPoint: places.fileSystem, store: store, engine: network.engine)
+            mountPoint: places.fileSystem, store: store, engine: network.engine, options: options)
         driver.removeMoments()
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
-        try fileSystem.start()
-        do { try serve() } catch {
-            try? fileSystem.stop(force: true)
+        if let connection { try fileSystem.takeOver(connection) } else { try fileSystem.start() }
+        do {
+            if isTakingOver { try adopt(life) }
+            try beKept(start)
+            try serve()
+        } catch {
+            // The next one may have more luck with what is mounted.
+            if !isTakingOver { try? fileSystem.stop(force: true) }
             throw error
         }
         log.info(
-            "serving", metadata: ["root": "\(places.root)", "run": "\(places.run)", "pid": "\(getpid())"])
+            isTakingOver ? "serving what an earlier daemon has mounted" : "serving",
+            metadata: ["root": "\(places.root)", "run": "\(places.run)", "pid": "\(getpid())"])
+        ServiceManager.tellReady()
+    }
+
+    /// Takes the lock; one who comes in the place of a daemon asks that one for it.
+    private static func lock(_ lock: File, _ start: DaemonStart) throws -> Bool {
+        if try lock.tryLock() { return true }
+        guard start.replaces else { return false }
+        let client = ControlClient(start.configuration.places, expectedRoot: nil, startDaemon: nil)
+        _ = try client.call("POST", "successions", as: Done.self)
+        let limit = MonotonicTime.now.advanced(bySeconds: endSeconds * 3)
+        while try !lock.tryLock() {
+            if MonotonicTime.now > limit { return false }
+            usleep(2000)
+        }
+        return true
+    }
+
+    /// A process that has just died may let go of one lock a moment before the other.
+    private static func openStore(_ places: Places, _ life: InheritedLife) throws -> VolumeStore {
+        let limit = MonotonicTime.now.advanced(bySeconds: 2)
+        while true {
+            do throws(VolumeError) {
+                return try VolumeStore(root: places.root, inheritance: life.inheritance)
+            } catch {
+                guard case .rootLocked = error, MonotonicTime.now < limit else { throw error }
+                usleep(5000)
+            }
+        }
+    }
+
+    private static func note(_ notes: [String]?) {
+        for note in notes ?? [] { Log.warning("daemon", "left by a former daemon", ["what": note]) }
+    }
+
+    /// Goes on with what a daemon that died has left; its mounts are served already.
+    private func adopt(_ life: InheritedLife) throws {
+        driver.mounts.adopt(life)
+        driver.containers.adopt(life)
+        Self.note(
+            try Child.run(.cleanStrays(run: driver.places.run, known: driver.mounts.known(life))).notes)
+    }
+
+    /// Has a keeper hold the connection, and systemd where that has started this daemon.
+    ///
+    /// Without one the daemon serves all the same.
+    private func beKept(_ start: DaemonStart) throws {
+        let configuration = start.configuration
+        if !Succession.isPossible {
+            log.warning("this kernel is older than 6.9: containers do not survive the daemon's death")
+        }
+        let plan = KeeperPlan(
+            command: start.command, fileSystem: driver.places.fileSystem, log: driver.places.log,
+            restarts: !ServiceManager.isPresent, hangSeconds: configuration[Settings.hangSeconds],
+            holdSeconds: configuration[Settings.holdSeconds])
+        let fileSystem = fileSystem
+        do throws(Failure) {
+            try keeper.begin(plan) { Succession.isPossible ? fileSystem.connection() : nil }
+        } catch {
+            log.error("containers would not survive this daemon's death", metadata: ["reason": "\(error)"])
+        }
+        if ServiceManager.isPresent, Succession.isPossible, let connection = fileSystem.connection() {
+            ServiceManager.store(connection)
+        }
     }
 
     private func serve() throws {
@@ -78,11 +158,25 @@ final class RunningDaemon: Sendable {
         }
     }
 
+    /// Takes no more calls and leaves everything that is mounted to the next daemon; the process is to exit then.
+    ///
+    /// Ends in the orderly way where nobody keeps anything for a next one.
+    func leave() {
+        isEnding.withLock { $0 = true }
+        let server = server
+        try? Self.wait { await server.stop() }
+        driver.operations.cancelAll(seconds: Self.leaveSeconds)
+        ServiceManager.tellStopping()
+        guard keeper.leave(), Succession.isPossible else { return end() }
+        log.info("leaving what is mounted to another daemon")
+    }
+
     /// Takes no more calls, unmounts, flushes, and takes the file system away.
     ///
     /// Never waits for ever: what is busy is flushed and taken out of sight, and ends with its users.
     func end() {
         isEnding.withLock { $0 = true }
+        ServiceManager.tellStopping()
         let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
         try? Self.wait { await server.stop() }
         driver.operations.cancelAll(seconds: Self.endSeconds)
@@ -106,6 +200,7 @@ final class RunningDaemon: Sendable {
             isDone.withLock { $0 = true }
         }
         let done: Bool? = isDone.wait(until: .now.advanced(bySeconds: Self.endSeconds)) { $0 ? true : nil }
+        keeper.bye()
         if done == nil { log.warning("volumes are still in use; their users get errors from now on") }
         log.info("ended")
     }

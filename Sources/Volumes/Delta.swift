@@ -9,9 +9,9 @@ import Synchronization
 /// The blocks in which a volume differs from its parent: a sparse data file in which block b lies at byte
 /// b * 4096, a map of block states in memory, and the log from which the map is rebuilt.
 ///
-/// The two files are made by the first change, so an untouched clone has none. An ephemeral delta is never
-/// read back: it has the data file alone, without a name, so that nothing of it outlives the process. A
-/// frozen delta, part of a snapshot that is not yet sealed, is the same thing that nobody changes any more.
+/// The two files are made by the first change, so an untouched clone has none. An ephemeral delta is read back
+/// by a daemon that takes over from one that died, and by nobody else: it is never flushed. A frozen delta,
+/// part of a snapshot that is not yet sealed, is the same thing that nobody changes any more.
 final class Delta: Sendable {
     /// The open files and what is guarded with them.
     ///
@@ -21,8 +21,6 @@ final class Delta: Sendable {
         var data: File?
         var log: DeltaLog?
         var isRemoved = false
-        /// The data file is in the directory.
-        var isNamed = true
         var compactAtRecords = DeltaLimits.compactAtRecords
     }
 
@@ -41,7 +39,7 @@ final class Delta: Sendable {
     let id: UInt64
     let directory: String
     let bootID: BootID
-    /// Its data file has neither name nor log until a snapshot needs them.
+    /// Nobody wants it back after a power cut: nothing of it is flushed until a snapshot needs that.
     let isEphemeral: Bool
     let states: BlockStates
     /// Set when recovery found it damaged.
@@ -79,12 +77,13 @@ final class Delta: Sendable {
     /// A delta that was read back, or that could not be (`brokenReason`).
     init(
         id: UInt64, directory: String, bootID: BootID, blockCount: UInt32, parentLimit: UInt32,
-        states: BlockStates, files: Files, mayBeUnflushed: Bool, areNamesDurable: Bool, brokenReason: String?
+        states: BlockStates, files: Files, mayBeUnflushed: Bool, areNamesDurable: Bool,
+        isEphemeral: Bool = false, brokenReason: String?
     ) {
         self.id = id
         self.directory = directory
         self.bootID = bootID
-        isEphemeral = false
+        self.isEphemeral = isEphemeral
         self.brokenReason = brokenReason
         self.states = states
         descriptor.store(files.data?.fd ?? -1, ordering: .releasing)

@@ -16,7 +16,7 @@ extension Delta {
 
     private func makeFiles(_ files: inout Files) throws(VolumeError) -> File {
         if let data = files.data { return data }
-        if isEphemeral { return try makeUnnamedFile(&files) }
+        if isEphemeral, files.isRemoved { return try makeUnnamedFile(&files) }
         if files.isRemoved { throw .broken("delta \(Self.hex(id))", reason: "it has been removed") }
         do throws(SystemError) {
             let data = try File(open: dataPath, O_RDWR | O_CREAT | O_EXCL)
@@ -78,9 +78,11 @@ extension Delta {
     private func append(
         _ kind: DeltaLogRecord.Kind, _ ranges: [BlockRange], _ files: inout Files
     ) throws(VolumeError) {
-        if isEphemeral { return }
+        // Of one that was removed before its first change.
+        if isEphemeral, files.log == nil { return }
         precondition(files.log != nil, "nothing changes a frozen delta")
         do throws(SystemError) {
+            try compactUnflushed(&files)
             try files.log?.append(kind, ranges.map { (start: $0.start, count: $0.count) })
         } catch {
             throw .system(error)

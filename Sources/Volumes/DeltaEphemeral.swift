@@ -4,22 +4,23 @@ import Base
 import Blocks
 import Glibc
 
-// Nothing of an ephemeral delta is ever read back: its volume goes at the next start. So it takes no flush,
-// no log and no name; the kernel frees the file with the process, however that ends.
+// An ephemeral delta has data file and log as any other, so that a daemon that takes over finds it again. But
+// neither is flushed, and a start without such an inheritance removes them.
 
 extension Delta {
-    /// The data file without a name; a file system that has no such files gives it one.
+    /// The data file of a delta that was removed before its first change: it never has a name, and the kernel
+    /// frees it with its last user.
+    ///
+    /// A file system that has no such files gives it a name for a moment.
     func makeUnnamedFile(_ files: inout Files) throws(VolumeError) -> File {
         do throws(SystemError) {
             let data: File
             do throws(SystemError) {
                 data = try File(unnamedIn: directory)
-                files.isNamed = false
             } catch {
                 if error.code != EOPNOTSUPP && error.code != EISDIR { throw error }
                 data = try File(open: dataPath, O_RDWR | O_CREAT | O_TRUNC)
-                // Removed already, and written by what is still to end.
-                if files.isRemoved { try Directories.removeFile(dataPath) }
+                try Directories.removeFile(dataPath)
             }
             try data.truncate(to: UInt64(blockCount) * UInt64(Block.bytes))
             files.data = data
@@ -30,20 +31,29 @@ extension Delta {
         }
     }
 
-    /// Gives the flushed data a name and a log, both durable: a snapshot is read back like any other.
+    /// Makes the flushed data durable with its log and both names: a snapshot is read back like any other.
     ///
     /// The caller keeps writers away.
-    func keep(_ name: String, _ data: File) throws(VolumeError) {
+    func keep(_ name: String) throws(VolumeError) {
         try files.withLock { (files) throws(VolumeError) in
+            guard let log = files.log else { return }
             do throws(SystemError) {
-                if !files.isNamed { try data.link(as: dataPath) }
-                files.isNamed = true
                 // Flushes the log, and then the directory with both names.
-                _ = try writeCompactLog(firstSequence: 1)
+                files.log = try writeCompactLog(firstSequence: log.sequence)
             } catch {
                 throw .system(error)
             }
         }
+    }
+
+    /// Other logs are cut short after a flush; this one, which is never flushed, when it has grown.
+    ///
+    /// Called before a record is appended, so the states are what the log says.
+    func compactUnflushed(_ files: inout Files) throws(SystemError) {
+        guard isEphemeral, !files.isRemoved, let log = files.log, log.recordCount >= files.compactAtRecords
+        else { return }
+        files.log = try writeCompactLog(firstSequence: log.sequence)
+        files.compactAtRecords = max(DeltaLimits.compactAtRecords, 2 * (files.log?.recordCount ?? 0))
     }
 }
 

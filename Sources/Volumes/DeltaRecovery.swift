@@ -14,19 +14,22 @@ extension Delta {
     ///   - blockCount: the catalog's length, for a delta without files.
     ///   - mustExist: the catalog says that its files had reached the disk.
     static func recover(
-        id: UInt64, directory: String, bootID: BootID, blockCount: UInt32, mustExist: Bool
+        id: UInt64, directory: String, bootID: BootID, blockCount: UInt32, mustExist: Bool,
+        isEphemeral: Bool = false
     ) -> Delta {
-        var recovery = DeltaRecovery(id: id, directory: directory, bootID: bootID, mustExist: mustExist)
+        var recovery = DeltaRecovery(
+            id: id, directory: directory, bootID: bootID, mustExist: mustExist, isEphemeral: isEphemeral)
         do {
             if let delta = try recovery.run() { return delta }
             return Delta(
-                id: id, directory: directory, bootID: bootID, blockCount: blockCount, isRowDurable: true)
+                id: id, directory: directory, bootID: bootID, blockCount: blockCount, isRowDurable: true,
+                isEphemeral: isEphemeral)
         } catch {
             let reason = (error as? DamagedLog).map { "its log \($0.reason)" } ?? "\(error)"
             return Delta(
                 id: id, directory: directory, bootID: bootID, blockCount: blockCount, parentLimit: .max,
                 states: BlockStates(blockCount: blockCount), files: Files(), mayBeUnflushed: false,
-                areNamesDurable: true, brokenReason: reason)
+                areNamesDurable: true, isEphemeral: isEphemeral, brokenReason: reason)
         }
     }
 }
@@ -37,15 +40,17 @@ private struct DeltaRecovery {
     let directory: String
     let bootID: BootID
     let mustExist: Bool
+    let isEphemeral: Bool
 
     private var blockCount: UInt32 = 0
     private var parentLimit: UInt32 = 0
 
-    init(id: UInt64, directory: String, bootID: BootID, mustExist: Bool) {
+    init(id: UInt64, directory: String, bootID: BootID, mustExist: Bool, isEphemeral: Bool) {
         self.id = id
         self.directory = directory
         self.bootID = bootID
         self.mustExist = mustExist
+        self.isEphemeral = isEphemeral
     }
 
     /// The delta; nil when it has no files, or none that ever counted.
@@ -160,7 +165,7 @@ private struct DeltaRecovery {
         let delta = Delta(
             id: id, directory: directory, bootID: bootID, blockCount: blockCount, parentLimit: parentLimit,
             states: states, files: files, mayBeUnflushed: sameBoot, areNamesDurable: mustExist,
-            brokenReason: nil)
+            isEphemeral: isEphemeral, brokenReason: nil)
         if !sameBoot {
             // The old log belongs to an earlier boot: its unbelieved tail must never be believed later.
             try data.synchronizeData()

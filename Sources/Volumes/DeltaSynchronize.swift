@@ -58,7 +58,7 @@ extension Delta {
         }
         if let data {
             try flushing(name) { () throws(SystemError) in try data.synchronizeData() }
-            if isEphemeral { return try keep(name, data) }
+            if isEphemeral { return try keep(name) }
             if through != vouched { try writeBarrier(name, through) }
         }
         try makeNamesDurable(hasFiles: data != nil, catalog)

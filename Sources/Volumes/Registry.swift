@@ -28,6 +28,8 @@ final class Registry: Sendable {
         var volumes: [String: VolumeEntry] = [:]
         /// Every snapshot that something refers to, by its number.
         var snapshots: [UInt64: Snapshot] = [:]
+        /// Snapshots that are mounted, and how often: they stay although no image and no volume has them.
+        var held: [UInt64: Int] = [:]
         /// Names of images that are being made.
         var reserved: Set<String> = []
         /// Block maps whose file is written but which no snapshot has yet.
@@ -143,6 +145,7 @@ final class Registry: Sendable {
         var live: Set<UInt64> = []
         var queue = state.images.values.map(\.snapshot)
         queue += state.volumes.values.compactMap { $0.volume.parentForCollection.withLock { $0 } }
+        queue += state.held.keys.compactMap { state.snapshots[$0] }
         while let snapshot = queue.popLast() {
             if live.insert(snapshot.id).inserted, let below = snapshot.below { queue.append(below) }
         }

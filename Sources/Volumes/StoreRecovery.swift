@@ -14,6 +14,7 @@ private struct LostPlaces: Error, CustomStringConvertible {
 /// Brings a state directory back into memory, and clears away what an unclean end left in it.
 struct StoreRecovery {
     private let registry: Registry
+    private let inheritance: Inheritance
     private let log = Log.logger("volumes")
     private var rows: [UInt64: SnapshotRow] = [:]
     private var sources: [UInt64: [String]] = [:]
@@ -23,8 +24,9 @@ struct StoreRecovery {
     /// Some content could not be read, so what it needs is unknown and nothing may be collected.
     private var mustKeepChunks = false
 
-    init(_ registry: Registry) {
+    init(_ registry: Registry, _ inheritance: Inheritance) {
         self.registry = registry
+        self.inheritance = inheritance
     }
 
     /// Returns the snapshots that are still to be sealed.
@@ -38,14 +40,21 @@ struct StoreRecovery {
         for row in contents.snapshots { rows[row.id] = row }
         sources = contents.sources
         for row in contents.snapshots { _ = snapshot(row.id) }
-        let images = contents.images.map { row in
+        let isMoment = { (row: ImageRow) in row.name.hasPrefix(VolumeStore.momentPrefix) }
+        for row in contents.images.filter(isMoment) {
+            try registry.catalog.transaction { db in try Catalog.delete(image: row.name, db) }
+        }
+        let images = contents.images.filter { !isMoment($0) }.map { row in
             Registry.ImageEntry(name: row.name, created: row.created, snapshot: known(row.snapshot))
         }
-        try removeEphemeral(contents.volumes.filter(\.isEphemeral))
-        let volumes = contents.volumes.filter { !$0.isEphemeral }.map { volume($0) }
+        let inheritance = inheritance
+        let isWanted = { (row: VolumeRow) in !row.isEphemeral || inheritance.keepsVolume(row.name) }
+        try removeEphemeral(contents.volumes.filter { !isWanted($0) })
+        let volumes = contents.volumes.filter(isWanted).map { volume($0) }
         var garbage = Registry.Garbage()
         try registry.state.withLock { (state) throws(VolumeError) in
             state.snapshots = snapshots
+            for id in inheritance.snapshots where snapshots[id] != nil { state.held[id] = 1 }
             for entry in images { state.images[entry.name] = entry }
             for volume in volumes { state.volumes[volume.name] = Registry.VolumeEntry(volume: volume) }
             if !mustKeepChunks { try registry.takeGarbage(&state, &garbage) }
@@ -169,7 +178,7 @@ struct StoreRecovery {
         let parent = row.snapshot.map { known($0) }
         let delta = Delta.recover(
             id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: row.blocks,
-            mustExist: row.hasFiles)
+            mustExist: row.hasFiles, isEphemeral: row.isEphemeral)
         if let reason = delta.brokenReason { log.error("volume \(row.name) is damaged: \(reason)") }
         return Volume(row, registry, delta: delta, parent: parent)
     }

@@ -21,13 +21,14 @@ public final class VolumeStore: Sendable {
     ///
     /// A damaged image or volume does not fail the start: it is listed with its `brokenReason`.
     /// Errors: `.rootLocked`, `.newerFormat`, `.catalog`, `.chunks`, `.system`.
-    public convenience init(root: String) throws(VolumeError) {
+    /// - Parameter inheritance: what of a former life goes on.
+    public convenience init(root: String, inheritance: Inheritance = .nothing) throws(VolumeError) {
         let bootID: BootID
         do throws(SystemError) { bootID = try BootID.current() } catch { throw .system(error) }
-        try self.init(root: root, bootID: bootID)
+        try self.init(root: root, bootID: bootID, inheritance: inheritance)
     }
 
-    init(root: String, bootID: BootID) throws(VolumeError) {
+    init(root: String, bootID: BootID, inheritance: Inheritance = .nothing) throws(VolumeError) {
         self.root = root
         do throws(SystemError) {
             for directory in [root, root + "/deltas"] + MapFiles.directories(root) {
@@ -47,7 +48,7 @@ public final class VolumeStore: Sendable {
             throw .chunks(error)
         }
         registry = Registry(root: root, chunks: chunks, catalog: catalog, bootID: bootID)
-        var recovery = StoreRecovery(registry)
+        var recovery = StoreRecovery(registry, inheritance)
         let unsealed = try recovery.run()
         sealer = try Sealer(registry)
         sealer.schedule(unsealed)

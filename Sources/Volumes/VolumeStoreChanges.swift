@@ -13,15 +13,17 @@ extension VolumeStore {
     /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.catalog`.
     /// - Parameter ephemeral: nobody wants it back after this process has ended, so nothing of it is flushed
     ///   and the next start removes it. Its snapshots are as durable as any.
+    /// - Parameter id: its number, from `freshID`; one is made up when there is none.
     public func clone(
-        image: String, as name: String, ephemeral: Bool = false
+        image: String, as name: String, ephemeral: Bool = false, id: UInt64? = nil
     ) throws(VolumeError) -> Volume {
         try Names.checkVolume(name)
         let volume = try registry.state.withLock { (state) throws(VolumeError) -> Volume in
             let snapshot = try Registry.image(image, state).snapshot
             if let reason = snapshot.brokenReason { throw .broken(image, reason: reason) }
             return try make(
-                name, parent: snapshot, parentImage: image, snapshot.blockCount, ephemeral: ephemeral, &state)
+                name, id, parent: snapshot, parentImage: image, snapshot.blockCount, ephemeral: ephemeral,
+                &state)
         }
         sealer.poke()
         return volume
@@ -30,21 +32,27 @@ extension VolumeStore {
     /// Makes a volume of zeros.
     ///
     /// Errors: `.badName`, `.nameTaken`, `.invalidRange`, `.catalog`.
-    public func createVolume(named name: String, sizeBytes: UInt64) throws(VolumeError) -> Volume {
+    public func createVolume(
+        named name: String, sizeBytes: UInt64, id: UInt64? = nil
+    ) throws(VolumeError) -> Volume {
         try Names.checkVolume(name)
         let blocks = try Volume.blockCount(name, sizeBytes: sizeBytes)
         return try registry.state.withLock { (state) throws(VolumeError) -> Volume in
-            try make(name, parent: nil, parentImage: "", blocks, ephemeral: false, &state)
+            try make(name, id, parent: nil, parentImage: "", blocks, ephemeral: false, &state)
         }
     }
 
+    /// A number for a volume to be made, that nothing has and nothing had.
+    public static func freshID() -> UInt64 { Catalog.newID() }
+
     private func make(
-        _ name: String, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
+        _ name: String, _ id: UInt64?, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
         ephemeral: Bool, _ state: inout Registry.State
     ) throws(VolumeError) -> Volume {
         try Registry.checkFree(name, state)
         let row = VolumeRow(
-            name: name, id: Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(), blocks: blocks,
+            name: name, id: id ?? Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(),
+            blocks: blocks,
             hasFiles: false, parentImage: parentImage, created: Registry.now(), isEphemeral: ephemeral)
         try registry.catalog.transaction { db in try Catalog.insert(row, db) }
         let delta = Delta(

@@ -25,6 +25,9 @@ struct Slacker: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // The daemon's children pass here on the way to every container; they need no command line parsed.
         if CommandLine.arguments.dropFirst().first == "internal" { Glibc.exit(InternalCommand.main()) }
+        if CommandLine.arguments.dropFirst().first == "keeper" {
+            Glibc.exit(Keeper.main(Array(CommandLine.arguments.dropFirst(2))))
+        }
         var arguments = GlobalOptions.moveLeading(Array(CommandLine.arguments.dropFirst()))
         if ["daemon", "config"].contains(arguments.first) { arguments = FlagSetting.unfold(arguments) }
         do {

@@ -148,7 +148,7 @@ struct FaultTests {
         #expect(try machine.succeed("fsck", "--deep").contains("nothing is wrong"))
     }
 
-    @Test("a killed daemon: the next client starts one, which cleans up, and all images are there")
+    @Test("daemon and keeper killed: the next client starts one, which cleans up, and all images are there")
     func killedDaemon() throws {
         let machine = try Machine.withImage()
         let place = machine.directory + "/a"
@@ -157,7 +157,7 @@ struct FaultTests {
         try machine.succeed("mount", "vol", place)
         try machine.write("text\n", place + "/data/file")
         try machine.host("sync", "-f", place)
-        machine.stopDaemon(SIGKILL)
+        machine.killAll()
         #expect(machine.daemon == nil)
         #expect(try machine.images().map(\.name) == ["base"])
         #expect(try machine.volumes().map(\.name) == ["vol"])

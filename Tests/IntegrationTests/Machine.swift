@@ -21,7 +21,7 @@ final class Machine {
     }
 
     deinit {
-        stopDaemon(SIGTERM)
+        endForGood()
         for cleanup in cleanups.reversed() { cleanup() }
         unmountAll()
         try? Directories.removeTree(directory)
@@ -103,6 +103,63 @@ final class Machine {
                 return
             }
             usleep(20_000)
+        }
+    }
+
+    /// The keeper's process, while there is one.
+    var keeper: Int32? {
+        guard let result = try? Subprocess.run(["pgrep", "-f", "--", "keeper \(run)$"]) else { return nil }
+        return result.output.split(separator: "\n").first.flatMap { Int32($0) }
+    }
+
+    /// Ends the daemon, and one that the keeper may start meanwhile, and waits until the keeper has gone too.
+    private func endForGood() {
+        stopDaemon(SIGTERM)
+        _ = eventually(seconds: 5) {
+            if daemon != nil { stopDaemon(SIGTERM) }
+            return keeper == nil
+        }
+        if let keeper { kill(keeper, SIGKILL) }
+        stopDaemon(SIGKILL)
+    }
+
+    /// Ends daemon and keeper at one time, so that nothing of their life goes on.
+    func killAll() {
+        // It would start another keeper at once.
+        if let daemon { kill(daemon, SIGSTOP) }
+        if let keeper { kill(keeper, SIGKILL) }
+        stopDaemon(SIGKILL)
+    }
+
+    /// Kills the daemon, and returns when another one serves.
+    @discardableResult
+    func killDaemon(sourceLocation: SourceLocation = #_sourceLocation) throws -> Int32 {
+        let former = try #require(daemon, sourceLocation: sourceLocation)
+        kill(former, SIGKILL)
+        let isBack = try eventually(seconds: 20) {
+            guard let process = daemon, process != former else { return false }
+            return try slacker("status").succeeded
+        }
+        #expect(isBack, "no daemon after the death of \(former)", sourceLocation: sourceLocation)
+        return former
+    }
+
+    /// Fails every request of the mount when the time is up, so that no test hangs in the kernel.
+    ///
+    /// Ends with the machine.
+    func guardMount(seconds: Int) throws {
+        let script = """
+            sleep \(seconds)
+            minor=$(awk -v d='\(run)/fs' '$5 == d { split($3, p, ":"); print p[2] }' /proc/self/mountinfo)
+            [ -n "$minor" ] || exit 0
+            mount -t fusectl none /sys/fs/fuse/connections && echo 1 > /sys/fs/fuse/connections/$minor/abort
+            """
+        let guardian = try Subprocess.spawn(
+            ["unshare", "-m", "--propagation", "slave", "sh", "-c", script], output: 1, errors: 2,
+            newSession: true)
+        atEnd {
+            kill(-guardian, SIGKILL)
+            _ = try? Subprocess.wait(for: guardian, "guard")
         }
     }
 

@@ -63,16 +63,16 @@ struct RemoveAtEndTests {
         #expect(eventually { isClean(machine) })
         #expect(try Directories.names(in: machine.run + "/containers").isEmpty)
         #expect(try Directories.names(in: machine.root + "/deltas").isEmpty)
-        // The children that wait for the next one.
+        // The children that wait for the next one, and the keeper.
         let daemon = try #require(machine.daemon)
-        #expect(eventually { children(of: daemon) <= 2 })
+        #expect(eventually { children(of: daemon) <= 3 })
     }
 
     private func children(of process: Int32) -> Int {
         (try? Subprocess.run(["pgrep", "-P", "\(process)"]))?.output.split(separator: "\n").count ?? 0
     }
 
-    @Test("a killed daemon: its children go with it, the next start removes the volume")
+    @Test("daemon and keeper killed: their children go with them, the next start removes the volume")
     func killedDaemon() throws {
         let machine = try Machine.withImage()
         let container = try start(machine, "live")
@@ -80,7 +80,7 @@ struct RemoveAtEndTests {
         let kin = try Subprocess.run(["pgrep", "-P", "\(daemon)"]).output.split(separator: "\n")
         #expect(!kin.isEmpty)
         #expect(try machine.volumes().map(\.name) == ["live"])
-        machine.stopDaemon(SIGKILL)
+        machine.killAll()
         #expect(eventually { kin.allSatisfy { !Directories.exists("/proc/\($0)") } })
         #expect(try machine.volumes().isEmpty)
         #expect(eventually { isClean(machine) })
@@ -95,7 +95,7 @@ struct RemoveAtEndTests {
         let machine = try Machine.withImage()
         let container = try start(machine, "live")
         try machine.succeed("snapshot", "live", "kept")
-        machine.stopDaemon(SIGKILL)
+        machine.killAll()
         kill(container.process, SIGKILL)
         _ = try Subprocess.wait(for: container.process, "run")
         #expect(try machine.volumes().isEmpty)

@@ -44,4 +44,10 @@ public struct Places: Sendable, Equatable {
     public var containers: String { run + "/containers" }
     /// State of the OCI runtime.
     public var runtime: String { run + "/runc" }
+    /// What a daemon that takes over needs to know of mounts, a file for each.
+    public var mounts: String { run + "/mounts" }
+    /// Files of `volumes/` that nothing was written to yet.
+    public var pending: String { run + "/pending" }
+    /// How many daemons have served the mount.
+    public var epoch: String { run + "/epoch" }
 }

@@ -12,9 +12,8 @@ public final class ControlClient {
     private let places: Places
     private let session: SocketSession
     private let headers: [(name: String, value: String)]
-    /// Called once when nobody listens; then the request is made again.
+    /// Called when nobody listens; then the request is made again.
     private let startDaemon: (() throws(Failure) -> Void)?
-    private var mayStart = true
 
     /// - Parameters:
     ///   - expectedRoot: a daemon that serves another state directory shall refuse; nil to take any.
@@ -70,16 +69,32 @@ public final class ControlClient {
         do throws(HTTPError) {
             response = try session.perform(request, onBody: onBody)
         } catch {
-            guard case .cannotConnect = error, let startDaemon, mayStart else { throw explain(error) }
-            mayStart = false
+            guard let startDaemon, Self.mayRepeat(error, method, hasBody: onBody != nil) else {
+                throw explain(error)
+            }
             try startDaemon()
             do throws(HTTPError) { response = try session.perform(request, onBody: onBody) } catch {
                 throw explain(error)
+            }
+            // What the daemon that died had done already need not be done.
+            if case .cutShort = error, method == "DELETE",
+                response.status == Failure.Code.notFound.httpStatus
+            {
+                response = Response(status: 200, headers: [], body: try JSON.encode(Done()))
             }
         }
         if response.isSuccess { return response }
         if let failure = try? JSON.decode(Failure.self, response.body) { throw failure }
         throw Failure(.failed, "\(places.socket): the daemon answered with status \(response.status)")
+    }
+
+    /// A request that nobody has got, or that does no harm when it is done twice.
+    private static func mayRepeat(_ error: HTTPError, _ method: String, hasBody: Bool) -> Bool {
+        switch error {
+        case .cannotConnect: true
+        case .cutShort: !hasBody && (method == "GET" || method == "DELETE")
+        default: false
+        }
     }
 
     private func explain(_ error: HTTPError) -> Failure {

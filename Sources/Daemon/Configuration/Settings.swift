@@ -103,6 +103,14 @@ enum Settings {
     static let s3SecretKey = Setting.secret("s3.secret_key", "The secret of that key.")
     static let s3SessionToken = Setting.secret("s3.session_token", "Token of temporary credentials.")
 
+    static let hangSeconds = Setting.seconds(
+        "daemon.hang_seconds", 10, in: 1...3600,
+        "How long the daemon may leave requests without an answer before it is killed and another one started."
+    )
+    static let holdSeconds = Setting.seconds(
+        "daemon.hold_seconds", 60, in: 1...86_400,
+        "How long containers wait for a daemon when none can be started, before they get EIO.")
+
     static let logLevel = Setting.choice(
         "log.level", "info", of: ["trace", "debug", "info", "notice", "warning", "error", "critical"],
         "The least important lines that the daemon logs.")
@@ -128,6 +136,7 @@ enum Settings {
         cacheBytes.key, cacheFree.key,
         importBytes.key, importEntries.key, importRatio.key,
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
+        hangSeconds.key, holdSeconds.key,
         logLevel.key,
         runPull.key, recordSeconds.key,
     ]

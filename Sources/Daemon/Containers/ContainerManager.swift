@@ -17,14 +17,7 @@ final class ContainerManager: Sendable {
     /// What is still to be taken away of containers that have ended.
     let ended: EndedContainers
 
-    struct Container: Sendable {
-        let info: ContainerInfo
-        let mount: MountInfo
-        let remove: Bool
-        let client: ProcessIdentity
-        /// Its volume goes with it.
-        var isEphemeral: Bool { remove && mount.kind == "volume" }
-    }
+    typealias Container = LifeRecords.Container
 
     init(mounts: MountManager, recordings: Recordings) {
         self.mounts = mounts
@@ -151,12 +144,24 @@ final class ContainerManager: Sendable {
             name: root.volume ?? image.name, kind: root.volume == nil ? "image" : "volume",
             directory: root.volume == nil ? bundle : root.directory, readOnly: request.readOnly,
             device: answer.device ?? root.device, container: id)
-        mounts.record(mount, imageID: root.volume == nil ? image.id : nil)
-        let client = ProcessIdentity(request.clientProcess)
-        containers.withLock {
-            $0[id] = Container(info: info, mount: mount, remove: request.remove, client: client)
-        }
+        let imageID = root.volume == nil ? image.id : nil
+        mounts.record(mount, imageID: imageID)
+        let container = Container(
+            info: info, mount: mount, imageID: imageID, remove: request.remove,
+            client: ProcessIdentity(request.clientProcess))
+        mounts.records.write(container)
+        containers.withLock { $0[id] = container }
         return info
+    }
+
+    /// Goes on with the containers of a daemon that died.
+    func adopt(_ life: InheritedLife) {
+        containers.withLock { all in
+            for container in life.containers { all[container.info.id] = container }
+        }
+        for name in (try? Directories.names(in: ended.directory)) ?? [] {
+            ended.discard(ended.directory + "/" + name)
+        }
     }
 
     /// The root file system of one container to be, and how to give it back.

@@ -17,7 +17,7 @@ final class EndedContainers: Sendable {
     /// Bundles that may wait before whoever ends the next container waits too: each holds a loop device.
     private static let limit = 32
 
-    private let directory: String
+    let directory: String
     private let state = Monitor(State())
 
     /// - Parameter directory: on the file system of the bundles.

@@ -3,7 +3,7 @@
 import Base
 
 /// A process by its number and the moment of its start, since numbers are given out again.
-struct ProcessIdentity: Sendable, Equatable {
+struct ProcessIdentity: Codable, Sendable, Equatable {
     private let number: Int32
     private let started: String?
 

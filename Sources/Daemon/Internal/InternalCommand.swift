@@ -20,14 +20,21 @@ public enum InternalCommand {
         var status: Int32 = 0
         while true {
             var answer = InternalAnswer()
+            var done: InternalRequest?
             do throws(Failure) {
-                guard let request = try readRequest() else { return status }
-                try execute(try JSON.decode(InternalRequest.self, request), &answer)
+                guard let line = try readRequest() else { return status }
+                let request = try JSON.decode(InternalRequest.self, line)
+                try execute(request, &answer)
+                done = request
             } catch {
                 answer.failure = error
             }
             guard let bytes = try? JSON.encode(answer) else { return 1 }
-            writeLine(bytes)
+            if !writeLine(bytes) {
+                // The daemon has died meanwhile, so nobody knows of what was done.
+                if let done { undo(done) }
+                return 1
+            }
             status = answer.failure == nil ? 0 : 1
         }
     }
@@ -46,9 +53,20 @@ public enum InternalCommand {
             case .thaw(let directory): try Freeze.thaw(directory)
             case .resize(let file, let sizeBytes): try Resize.run(file: file, sizeBytes: sizeBytes)
             case .clean(let run): answer.notes = Leftovers.clean(run: run)
+            case .cleanStrays(let run, let known): answer.notes = Leftovers.cleanStrays(run: run, known)
             }
         } catch {
             throw Failure(error)
+        }
+    }
+
+    /// Takes away a mount whose asker is gone.
+    private static func undo(_ request: InternalRequest) {
+        switch request {
+        case .mount(let job): try? Ext4Mount.unmount(job.directory, lazily: true)
+        case .bind(_, let directory, _): try? Ext4Mount.unmount(directory, lazily: true)
+        case .prepare(let job?, _): try? Ext4Mount.unmount(job.directory, lazily: true)
+        default: break
         }
     }
 
@@ -120,7 +138,7 @@ public enum InternalCommand {
         let place = try OwnedFD(open: directory, O_RDONLY | O_DIRECTORY)
         syncfs(place.raw)
         try Freeze.run(directory, guardSeconds: freezeGuardSeconds) {
-            writeLine(Array("{}".utf8))
+            _ = writeLine(Array("{}".utf8))
             var byte: UInt8 = 0
             _ = retrying { read(0, &byte, 1) }
         }
@@ -147,7 +165,8 @@ public enum InternalCommand {
         return bytes
     }
 
-    private static func writeLine(_ bytes: [UInt8]) {
+    /// False when nobody is there to read it.
+    private static func writeLine(_ bytes: [UInt8]) -> Bool {
         var line = bytes
         line.append(UInt8(ascii: "\n"))
         var done = 0
@@ -155,8 +174,9 @@ public enum InternalCommand {
             let count = line[done...].withUnsafeBytes { bytes in
                 retrying { Glibc.write(1, bytes.baseAddress, bytes.count) }
             }
-            if count < 0 { return }
+            if count < 0 { return false }
             done += count
         }
+        return true
     }
 }

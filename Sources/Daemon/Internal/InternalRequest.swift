@@ -25,6 +25,15 @@ public enum InternalRequest: Codable, Sendable {
     case resize(file: String, sizeBytes: UInt64)
     /// Takes away all that a dead daemon has left below its run directory.
     case clean(run: String)
+    /// Takes away what a dead daemon has left half made, beside what goes on.
+    case cleanStrays(run: String, known: KnownLife)
+}
+
+/// What goes on after the death of a daemon, by name.
+public struct KnownLife: Codable, Sendable {
+    public let containers: [String]
+    /// Names of the directories below `images/`.
+    public let images: [String]
 }
 
 /// One block file to mount.

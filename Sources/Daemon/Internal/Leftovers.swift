@@ -16,8 +16,42 @@ enum Leftovers {
         stopContainers(run, &notes)
         unmountLoops(run, &notes)
         unmountRest(run, &notes)
-        for directory in ["containers", "images", "ended"] { removeTree(run + "/" + directory, &notes) }
+        for directory in ["containers", "images", "ended", "mounts", "pending"] {
+            removeTree(run + "/" + directory, &notes)
+        }
         return notes
+    }
+
+    /// Takes away what lies beside that which goes on: containers that were half made, mounts of images that nobody
+    /// has.
+    ///
+    /// - Returns: one line for each thing that was found, for the log.
+    static func cleanStrays(run: String, _ known: KnownLife) -> [String] {
+        var notes: [String] = []
+        stopContainers(run, except: Set(known.containers), &notes)
+        for name in strays(run + "/containers", known.containers) {
+            notes.append("container \(name): was half made and is removed")
+            if let left = discard("\(run)/containers/\(name)") { notes.append(left) }
+        }
+        for name in strays(run + "/images", known.images) {
+            let directory = "\(run)/images/\(name)"
+            notes.append("\(directory): nobody has it, and it is removed")
+            umount2(directory, Int32(MNT_DETACH))
+            do throws(SystemError) { try Directories.removeEmpty(directory) } catch {
+                notes.append("\(error)")
+            }
+        }
+        return notes
+    }
+
+    private static func strays(_ directory: String, _ known: [String]) -> [String] {
+        let names = (try? Directories.names(in: directory)) ?? []
+        return names.filter { !known.contains($0) }.sorted()
+    }
+
+    /// Whether a FUSE file system of ours is mounted there.
+    static func isMounted(_ directory: String) -> Bool {
+        (try? MountTable.current())?.entry(at: directory)?.fileSystem == "fuse.slacker"
     }
 
     /// Takes away the bundle of a container that has ended, and its root without asking who still uses that.
@@ -39,12 +73,14 @@ enum Leftovers {
     }
 
     /// Containers whose root has died with the daemon cannot go on.
-    private static func stopContainers(_ run: String, _ notes: inout [String]) {
+    private static func stopContainers(
+        _ run: String, except known: Set<String> = [], _ notes: inout [String]
+    ) {
         let state = run + "/runc"
         guard let ids = try? Directories.names(in: state), !ids.isEmpty,
             let runtime = try? Runtime.find(runDirectory: run)
         else { return }
-        for id in ids {
+        for id in ids where !known.contains(id) {
             let result = try? Subprocess.run(runtime.delete(id: id, force: true))
             notes.append("container \(id): \(result?.succeeded == true ? "stopped" : "could not be stopped")")
         }

@@ -20,6 +20,7 @@ extension MountManager {
                 file: file(ofImage: image.name), directory: directory, readOnly: true,
                 isSparing: !image.isWhole)
             let device = try Child.run(.mount(job)).device ?? ""
+            store.hold(snapshot: image.id)
             let shared = SharedMount(directory: directory, device: device, users: 1)
             state.withLock { $0.shared[image.id] = shared }
             return shared
@@ -37,6 +38,8 @@ extension MountManager {
             guard let last else { return }
             try Child.run(.unmount([UnmountJob(directory: last.directory, lazily: true, remove: true)]))
             state.withLock { $0.shared[id] = nil }
+            // What cannot be taken away now goes with the next collection.
+            try? store.letGo(snapshot: id)
         }
     }
 
@@ -98,7 +101,7 @@ extension MountManager {
     func file(ofVolume name: String) -> String { "\(places.fileSystem)/volumes/\(FileNames.shown(name))" }
     func file(ofImage name: String) -> String { "\(places.fileSystem)/snapshots/\(FileNames.shown(name))" }
 
-    private func isAttached(_ device: String, _ file: String) -> Bool {
+    func isAttached(_ device: String, _ file: String) -> Bool {
         guard let number = Int32(device.dropFirst("/dev/loop".count)) else { return false }
         return LoopDevice.backingFile(number: number) == file
     }

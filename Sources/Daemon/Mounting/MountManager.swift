@@ -12,6 +12,7 @@ import Volumes
 final class MountManager: Sendable {
     let places: Places
     let store: VolumeStore
+    let records: LifeRecords
     /// Held around work on an image's shared mount or on a volume.
     let locks = KeyLocks()
     let state = Lock(State())
@@ -31,6 +32,8 @@ final class MountManager: Sendable {
         let info: MountInfo
         /// Of a bind mount of an image's shared mount.
         let imageID: UInt64?
+        /// Of its file for a daemon that takes over; nil for the root of a container, which has another.
+        var key: String?
     }
 
     struct SharedMount {
@@ -47,6 +50,7 @@ final class MountManager: Sendable {
     init(places: Places, store: VolumeStore) {
         self.places = places
         self.store = store
+        records = LifeRecords(places)
     }
 
     /// All mounts, by directory.
@@ -94,6 +98,7 @@ final class MountManager: Sendable {
     /// Forgets a mount that is gone from its directory, and frees what was under it.
     func drop(_ info: MountInfo) throws(Failure) {
         guard let record = state.withLock({ $0.mounts.removeValue(forKey: info.directory) }) else { return }
+        if let key = record.key { records.removeMount(key: key) }
         if let id = record.imageID {
             try releaseShared(id)
         } else {
@@ -162,7 +167,9 @@ final class MountManager: Sendable {
 
     @discardableResult
     func record(_ info: MountInfo, imageID: UInt64?) -> MountInfo {
-        state.withLock { $0.mounts[info.directory] = Record(info: info, imageID: imageID) }
+        let key = info.container == nil ? LifeRecords.freshKey() : nil
+        state.withLock { $0.mounts[info.directory] = Record(info: info, imageID: imageID, key: key) }
+        if let key { records.write(.init(info: info, imageID: imageID), key: key) }
         return info
     }
 }

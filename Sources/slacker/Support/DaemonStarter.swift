@@ -20,6 +20,8 @@ struct DaemonStarter {
 
     /// Seconds that a daemon may take to start; checking a big store after a power cut takes the most.
     private static let limitSeconds = 120.0
+    /// Seconds that a keeper has to bring a daemon back.
+    private static let keeperSeconds = 20.0
 
     /// - Parameters:
     ///   - file: the configuration file that was named, absolute; the daemon gets the environment anyway.
@@ -33,10 +35,11 @@ struct DaemonStarter {
     /// Returns once a daemon listens.
     ///
     /// Another client may have started one at the same moment: then that one serves.
+    /// - Parameter replacing: takes the place of one that listens.
     @discardableResult
-    func start() throws(Failure) -> Outcome {
+    func start(replacing: Bool = false) throws(Failure) -> Outcome {
         let reader: OwnedFD
-        do throws(SystemError) { reader = try spawn() } catch {
+        do throws(SystemError) { reader = try spawn(replacing) } catch {
             throw Failure(.failed, "daemon: cannot be started: \(error)")
         }
         let word = try readWord(reader.raw)
@@ -50,18 +53,22 @@ struct DaemonStarter {
         }
     }
 
+    /// What starts a daemon in the foreground.
+    func command() -> [String] {
+        ["/proc/self/exe"] + (file.map { ["--config", $0] } ?? [])
+            + ["--root", places.root, "--run", places.run, "daemon", "--foreground"]
+            + settings.flatMap { ["--set", $0] }
+    }
+
     /// The daemon writes one line when it serves, or why it does not; its end closes the pipe.
-    private func spawn() throws(SystemError) -> OwnedFD {
+    private func spawn(_ replacing: Bool) throws(SystemError) -> OwnedFD {
         try Directories.create(places.run)
         let log = try OwnedFD(open: places.log, O_WRONLY | O_CREAT | O_APPEND)
         var ends: [Int32] = [0, 0]
         if pipe2(&ends, O_CLOEXEC) < 0 { throw SystemError.last("pipe2", "pipe") }
         let reader = OwnedFD(taking: ends[0])
         let writer = OwnedFD(taking: ends[1])
-        let arguments =
-            ["/proc/self/exe"] + (file.map { ["--config", $0] } ?? [])
-            + ["--root", places.root, "--run", places.run, "daemon", "--foreground", "--ready-fd", "3"]
-            + settings.flatMap { ["--set", $0] }
+        let arguments = command() + ["--ready-fd", "3"] + (replacing ? ["--replace"] : [])
         _ = try Subprocess.spawn(
             arguments, output: log.raw, errors: log.raw, extra: [writer.raw], newSession: true)
         return reader
@@ -85,8 +92,16 @@ struct DaemonStarter {
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 
-    private func waitForOther() throws(Failure) {
-        let deadline = MonotonicTime.now.advanced(bySeconds: Self.limitSeconds)
+    /// Returns once a daemon listens: one that the keeper starts again, or one that this starts.
+    func startUnlessKept() throws(Failure) {
+        if KeeperPresence.isThere(places) {
+            do throws(Failure) { return try waitForOther(seconds: Self.keeperSeconds) } catch {}
+        }
+        try start()
+    }
+
+    private func waitForOther(seconds: Double = limitSeconds) throws(Failure) {
+        let deadline = MonotonicTime.now.advanced(bySeconds: seconds)
         while MonotonicTime.now < deadline {
             let client = ControlClient(places, expectedRoot: nil, startDaemon: nil)
             if (try? client.call("GET", "status", as: StatusInfo.self)) != nil {

@@ -45,7 +45,7 @@ struct GlobalOptions: ParsableArguments {
         let starter = DaemonStarter(places, file: config.map(Paths.absolute))
         return ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
             () throws(Failure) in
-            try starter.start()
+            try starter.startUnlessKept()
         }
     }
 
