@@ -102,6 +102,7 @@ let package = Package(
         tests("ChunkStoreTests", ["ChunkStore", "OCI", "HTTP", "Blocks", "TestSupport", "Base"]),
         tests("FlattenTests", ["Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"]),
         tests("VolumesTests", ["Volumes", "ChunkStore", "Blocks", "TestSupport", "Base", grdb]),
+        tests("PowerCutTests", ["Volumes", "ChunkStore", "Blocks", "TestSupport", "Base"]),
         tests(
             "BlockFSTests", ["BlockFS", "Volumes", "ChunkStore", "Blocks", "TestSupport", "Base", "CLinux"]),
         tests(

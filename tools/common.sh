@@ -17,6 +17,8 @@ test_packages=(
     acl attr busybox-static curl docker-registry fio jq nginx openssl python3-venv qemu-utils skopeo strace tar umoci
     zstd
 )
+# What works on volumes while the daemon is killed, and what notices a lost byte.
+trial_packages=(fio git postgresql)
 # What is measured, and what it is measured against.
 bench_packages=(containerd curl docker-registry fio qemu-system-common qemu-utils skopeo)
 

@@ -13,6 +13,9 @@ public struct DamagedChunk: Sendable, Equatable {
     public let canBeFetched: Bool
     let handle: UInt32
     let slot: Slot
+
+    /// For the fetch engine, while a map has the chunk.
+    public var fetchHandle: ChunkHandle { ChunkHandle(index: handle) }
 }
 
 /// What the check of the whole store reads and mends.

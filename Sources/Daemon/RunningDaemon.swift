@@ -150,6 +150,7 @@ final class RunningDaemon: Sendable {
             }
         }
         _ = try NamedThread("program-pages", detached: true) { ProgramPages.lock() }
+        _ = try NamedThread("scrub", detached: true) { driver.scrubber.run() }
         _ = try NamedThread("fill", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.fillSeconds), { $0 ? true : nil }) == nil
             {
@@ -163,6 +164,7 @@ final class RunningDaemon: Sendable {
     /// Ends in the orderly way where nobody keeps anything for a next one.
     func leave() {
         isEnding.withLock { $0 = true }
+        driver.scrubber.stop()
         let server = server
         try? Self.wait { await server.stop() }
         driver.operations.cancelAll(seconds: Self.leaveSeconds)
@@ -176,6 +178,7 @@ final class RunningDaemon: Sendable {
     /// Never waits for ever: what is busy is flushed and taken out of sight, and ends with its users.
     func end() {
         isEnding.withLock { $0 = true }
+        driver.scrubber.stop()
         ServiceManager.tellStopping()
         let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
         try? Self.wait { await server.stop() }

@@ -17,7 +17,7 @@ struct Slacker: ParsableCommand {
             SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
             RemoveCommand.self, UsageCommand.self, StatusCommand.self, ConfigCommand.self,
-            CollectCommand.self, FsckCommand.self, VersionCommand.self, InternalVerb.self,
+            CollectCommand.self, FsckCommand.self, ScrubCommand.self, VersionCommand.self, InternalVerb.self,
         ])
 
     static func main() {

@@ -19,6 +19,7 @@ public struct StatusInfo: Codable, Equatable, Sendable {
     public let cache: CacheInfo
     /// Images that are being filled or wait for that.
     public let fills: [FillInfo]
+    public let scrub: ScrubInfo
 }
 
 /// Chunks that could be fetched again, beside the limits of the cache; part of `GET /v1/status`.

@@ -82,6 +82,13 @@ enum Settings {
         "Bytes of the file system with the state directory, a tenth of it at most, below which such chunks go; "
             + "0 for never.")
 
+    static let scrubRate = Setting.bytes(
+        "scrub.rate", 16 << 20, in: 0...(1 << 40),
+        "Bytes each second that are read to see whether chunks are still what they were; 0 for no limit.")
+    static let scrubInterval = Setting.seconds(
+        "scrub.interval", 7 * 86_400, in: 0...(366 * 86_400),
+        "Seconds from the end of one such round to the next; 0 for none by itself.")
+
     static let importBytes = Setting.bytes(
         "import.max_bytes", 1 << 40, in: (1 << 20)...(1 << 50),
         "Plain bytes that the layers of an ordinary image may have, and likewise its files, holes counted.")
@@ -134,6 +141,7 @@ enum Settings {
         readAheadBytes.key, eagerBytes.key,
         fillPolicy.key, fillRate.key, fillIdleSeconds.key,
         cacheBytes.key, cacheFree.key,
+        scrubRate.key, scrubInterval.key,
         importBytes.key, importEntries.key, importRatio.key,
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         hangSeconds.key, holdSeconds.key,

@@ -16,6 +16,7 @@ final class Driver: Sendable {
     let containers: ContainerManager
     let network: Network
     let fills: FillManager
+    let scrubber: Scrubber
     let recordings: Recordings
     let operations = OperationTable()
     /// Held around the pull of an image, by its name.
@@ -33,6 +34,10 @@ final class Driver: Sendable {
             store: store, engine: network.engine,
             policy: FillPolicy(rawValue: configuration[Settings.fillPolicy]) ?? .idle,
             idleSeconds: configuration[Settings.fillIdleSeconds])
+        scrubber = Scrubber(
+            root: places.root, chunks: store.chunks, engine: network.engine,
+            bytesPerSecond: configuration[Settings.scrubRate],
+            intervalSeconds: configuration[Settings.scrubInterval])
         recordings = Recordings(store: store, seconds: configuration[Settings.recordSeconds])
         mounts = MountManager(places: places, store: store)
         containers = ContainerManager(mounts: mounts, recordings: recordings)
@@ -46,7 +51,7 @@ final class Driver: Sendable {
             volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
             operations: operations.running(), residentBytes: Self.residentBytes(),
             fetching: FetchInfo(network.engine.status()), cache: CacheInfo(store.chunks.cacheStatus()),
-            fills: fills.list())
+            fills: fills.list(), scrub: scrubber.info)
     }
 
     func images() -> [ImageInfo] { store.images().map(Self.info) }

@@ -40,7 +40,7 @@ public final class Keeper {
     /// Seconds that a started daemon may take to come forward; a check after a power cut takes the most.
     private static let startSeconds = 180.0
     /// Seconds that a daemon must serve before an earlier death no longer counts.
-    private static let stableSeconds = 5.0
+    private static let stableSeconds = 0.5
 
     private let run: String
     private let listener: OwnedFDBox

@@ -62,6 +62,7 @@ struct Router: Sendable {
         case "collections": try .value(driver.collect())
         case "checks": try .value(driver.startCheck(call.decode(CheckRequest.self)))
         case "fills": try .value(driver.fills.change(call.decode(FillRequest.self)))
+        case "scrubs": try .value(driver.scrubber.change(call.decode(ScrubRequest.self)))
         case "successions": try .value(driver.makeRoom())
         case "profiles":
             try .value(driver.recordings.finish(call.decode(ProfileRequest.self).container))

@@ -23,6 +23,14 @@ struct StatusCommand: ParsableCommand {
             ("operations", "\(status.operations.count) running"),
         ])
         show(status.cache)
+        Output.fields([
+            ("scrub", status.scrub.state == .waiting ? nil : status.scrub.state.rawValue),
+            (
+                "damaged",
+                status.scrub.damaged.isEmpty
+                    ? nil : "\(status.scrub.damaged.count) chunks; see 'slacker scrub'"
+            ),
+        ])
         if !status.mounts.isEmpty {
             Output.print("")
             Output.table(

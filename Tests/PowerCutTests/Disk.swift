@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Base
+import Glibc
+import TestSupport
+
+/// What a power cut may leave of a directory tree.
+///
+/// The rules are POSIX's with a journal for names: what a flush of the file covered is there; of what was written since,
+/// any pages may be, the last of them in part; names come and go in the order in which they did, up to any moment since
+/// the last flush of their directory. A change of a file's length or a hole counts as a write.
+struct Disk {
+    /// Pages that are not there are zeros.
+    struct Content {
+        static let pageBytes = 4096
+        var size = 0
+        var pages: [Int: [UInt8]] = [:]
+
+        mutating func write(_ offset: Int, _ bytes: ArraySlice<UInt8>) {
+            size = max(size, offset + bytes.count)
+            var position = offset
+            var rest = bytes
+            while !rest.isEmpty {
+                let (page, start) = (position / Self.pageBytes, position % Self.pageBytes)
+                let part = rest.prefix(Self.pageBytes - start)
+                var content = pages[page] ?? [UInt8](repeating: 0, count: Self.pageBytes)
+                content.replaceSubrange(start..<start + part.count, with: part)
+                pages[page] = content
+                position += part.count
+                rest = rest.dropFirst(part.count)
+            }
+        }
+
+        mutating func truncate(_ size: Int) {
+            if size < self.size {
+                zero(size, self.size - size)
+                pages = pages.filter { $0.key * Self.pageBytes < size }
+            }
+            self.size = size
+        }
+
+        mutating func zero(_ offset: Int, _ count: Int) {
+            let end = offset + count
+            for page in pages.keys where page * Self.pageBytes < end && (page + 1) * Self.pageBytes > offset {
+                let first = max(offset - page * Self.pageBytes, 0)
+                let last = min(end - page * Self.pageBytes, Self.pageBytes)
+                if first == 0, last == Self.pageBytes {
+                    pages[page] = nil
+                } else {
+                    pages[page]?.replaceSubrange(first..<last, with: repeatElement(0, count: last - first))
+                }
+            }
+        }
+
+        mutating func apply(_ event: Event) {
+            switch event {
+            case .write(_, let offset, let bytes): write(offset, bytes[...])
+            case .truncate(_, let size): truncate(size)
+            case .punch(_, let offset, let count): zero(offset, count)
+            default: break
+            }
+        }
+    }
+
+    private struct File {
+        var durable = Content()
+        /// Changes that no flush has covered, with the number of the event.
+        var pending: [(number: Int, event: Event)] = []
+    }
+
+    private var files: [Int: File] = [:]
+    /// Names as the last flush of a directory made them, and what was done to names since then.
+    private var names: [String: Int] = [:]
+    private var directories: Set<String> = []
+    private var pendingNames: [(number: Int, event: Event)] = []
+    private(set) var acknowledged = 0
+    /// Flushes are believed; a disk that lies keeps nothing for certain.
+    let isHonest: Bool
+
+    init(isHonest: Bool = true) {
+        self.isHonest = isHonest
+    }
+
+    /// How much of what was not flushed is there.
+    enum Luck {
+        /// Everything: the order of the program.
+        case all
+        /// Nothing that need not be.
+        case none
+        /// Any part.
+        case some
+    }
+
+    mutating func apply(_ event: Event, _ number: Int) {
+        switch event {
+        case .create(let inode, _):
+            files[inode] = File()
+            pendingNames.append((number, event))
+        case .makeDirectory, .rename, .unlink, .link: pendingNames.append((number, event))
+        case .write(let inode, _, _), .truncate(let inode, _), .punch(let inode, _, _):
+            files[inode]?.pending.append((number, event))
+        case .flush,
+            .flushDirectory where !isHonest:
+            break
+        case .flush(let inode, let since):
+            guard var file = files[inode] else { return }
+            for (_, change) in file.pending.filter({ $0.number < since }) { file.durable.apply(change) }
+            file.pending.removeAll { $0.number < since }
+            files[inode] = file
+        case .flushDirectory(let path, let since): flushNames(path, since)
+        case .acknowledged(let steps): acknowledged = steps
+        }
+    }
+
+    /// Names are journaled in order, so all before the last one of this directory are there as well.
+    private mutating func flushNames(_ path: String, _ since: Int) {
+        guard let last = pendingNames.lastIndex(where: { $0.number < since && Self.touches($0.event, path) })
+        else {
+            return
+        }
+        for (_, event) in pendingNames[...last] { Self.apply(event, &names, &directories) }
+        pendingNames.removeFirst(last + 1)
+    }
+
+    private static func touches(_ event: Event, _ directory: String) -> Bool {
+        switch event {
+        case .create(_, let path?), .makeDirectory(let path), .link(_, let path), .unlink(let path):
+            Directories.parent(of: path) == (directory.isEmpty ? "/" : directory)
+        case .rename(let from, let to):
+            [from, to].contains { Directories.parent(of: $0) == (directory.isEmpty ? "/" : directory) }
+        default: false
+        }
+    }
+
+    private static func apply(_ event: Event, _ names: inout [String: Int], _ directories: inout Set<String>)
+    {
+        switch event {
+        case .create(let inode, let path?), .link(let inode, let path): names[path] = inode
+        case .makeDirectory(let path): directories.insert(path)
+        case .rename(let from, let to): names[to] = names.removeValue(forKey: from)
+        case .unlink(let path):
+            names[path] = nil
+            directories.remove(path)
+        default: break
+        }
+    }
+
+    /// Writes a tree as a power cut at this moment may leave it.
+    func materialise(at path: String, _ luck: Luck, _ random: inout SplitMix) throws {
+        var (names, directories) = (names, directories)
+        let count: Int
+        switch luck {
+        case .all: count = pendingNames.count
+        case .none: count = 0
+        case .some: count = pendingNames.isEmpty ? 0 : random.below(pendingNames.count + 1)
+        }
+        for (_, event) in pendingNames[..<count] { Self.apply(event, &names, &directories) }
+        try Directories.create(path)
+        for directory in directories.sorted() where !directory.isEmpty {
+            try Directories.create(path + directory)
+        }
+        for (name, inode) in names where Directories.isDirectory(Directories.parent(of: path + name)) {
+            // What SQLite shares between processes it makes anew from its log.
+            if name.hasSuffix("-shm") { continue }
+            try Self.write(content(inode, luck, &random), to: path + name)
+        }
+    }
+
+    private func content(_ inode: Int, _ luck: Luck, _ random: inout SplitMix) -> Content {
+        guard let file = files[inode] else { return Content() }
+        var content = file.durable
+        if luck == .none { return content }
+        for (_, event) in file.pending {
+            guard luck == .some, case .write(_, let offset, let bytes) = event else {
+                if luck == .all || random.below(2) == 0 { content.apply(event) }
+                continue
+            }
+            Self.writePart(offset, bytes, &content, &random)
+        }
+        return content
+    }
+
+    /// Each page reaches the disk or does not; one in eight is torn at a sector.
+    private static func writePart(
+        _ offset: Int, _ bytes: [UInt8], _ content: inout Content, _ random: inout SplitMix
+    ) {
+        var position = 0
+        while position < bytes.count {
+            let end = min(bytes.count, position + Content.pageBytes - (offset + position) % Content.pageBytes)
+            switch random.below(16) {
+            case 0..<7: content.write(offset + position, bytes[position..<end])
+            case 7..<9:
+                let sectors = random.below(8) * 512
+                content.write(offset + position, bytes[position..<min(end, position + sectors)])
+            default: break
+            }
+            position = end
+        }
+    }
+
+    private static func write(_ content: Content, to path: String) throws {
+        let file = try Base.File(open: path, O_RDWR | O_CREAT | O_TRUNC)
+        try file.truncate(to: UInt64(content.size))
+        for (page, bytes) in content.pages where page * Content.pageBytes < content.size {
+            let count = min(Content.pageBytes, content.size - page * Content.pageBytes)
+            try file.write(
+                count == bytes.count ? bytes : Array(bytes[..<count]), at: UInt64(page * Content.pageBytes))
+        }
+    }
+}
