@@ -57,7 +57,7 @@ struct StartTests {
         let program = try #require(realpath(Machine.program, nil))
         defer { free(program) }
         let result = try Subprocess.run([
-            "timeout", "-k", "10", "150", tool, "--kills", "6", "--program", String(cString: program),
+            "timeout", "-k", "10", "150", tool, "--kills", "4", "--program", String(cString: program),
         ])
         #expect(result.status == 0, "\(result.output) \(result.errors)")
     }

@@ -99,15 +99,12 @@ struct Disk {
         case .makeDirectory, .rename, .unlink, .link: pendingNames.append((number, event))
         case .write(let inode, _, _), .truncate(let inode, _), .punch(let inode, _, _):
             files[inode]?.pending.append((number, event))
-        case .flush,
-            .flushDirectory where !isHonest:
-            break
         case .flush(let inode, let since):
-            guard var file = files[inode] else { return }
+            guard isHonest, var file = files[inode] else { return }
             for (_, change) in file.pending.filter({ $0.number < since }) { file.durable.apply(change) }
             file.pending.removeAll { $0.number < since }
             files[inode] = file
-        case .flushDirectory(let path, let since): flushNames(path, since)
+        case .flushDirectory(let path, let since): if isHonest { flushNames(path, since) }
         case .acknowledged(let steps): acknowledged = steps
         }
     }
