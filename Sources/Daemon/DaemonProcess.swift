@@ -29,6 +29,9 @@ public enum DaemonProcess {
         // The directory it was started in may be on a mount that somebody wants to take away.
         if chdir("/") < 0 { throw Failure(SystemError.last("chdir", "/")) }
         Log.bootstrap(level: Logger.Level(rawValue: configuration[Settings.logLevel]) ?? .info)
+        // Whatever thread answers, decodes or fetches, it may do so for pages that are being written back to make
+        // room: none may wait for that itself. Inherited by all that are made from now on.
+        _ = slk_set_io_flusher()
         raiseFileLimit()
         growHeapInLargeSteps()
 

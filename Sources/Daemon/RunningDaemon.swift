@@ -46,9 +46,11 @@ final class RunningDaemon: Sendable {
         if !isTakingOver {
             Self.note(try Child.run(.clean(run: places.run)).notes)
         }
-        for directory in [places.fileSystem, places.images, places.containers, places.runtime] {
+        for directory in [places.images, places.containers, places.runtime] {
             try Directories.create(directory)
         }
+        // Of a mount that waits for this daemon nothing may be asked, not even whether it is there.
+        if !isTakingOver { try Directories.create(places.fileSystem) }
         let store = try Self.openStore(places, life)
         store.chunks.setCacheLimits(
             configuration.cacheLimits(capacityBytes: ChunkStore.capacityBytes(of: places.root)))

@@ -207,6 +207,17 @@ struct KeeperTests {
         try machine.succeed("umount", place)
     }
 
+    @Test("a daemon that dies before anybody has looked at its mount")
+    func killedAtOnce() throws {
+        let machine = try Machine()
+        try machine.guardMount(seconds: 100)
+        for _ in 1...3 {
+            try machine.slacker("daemon")
+            try machine.killDaemon()
+        }
+        #expect(try machine.succeed("images").contains("NAME"))
+    }
+
     @Test("daemon --stop ends it for good, with its keeper")
     func stopped() throws {
         let (machine, place) = try mounted()
