@@ -120,3 +120,13 @@ let package = Package(
         tests("IntegrationTests", ["TestSupport", "Base"]),
     ]
 )
+
+// Parsers for libFuzzer, built apart from everything else: see tools/fuzz.
+if Context.environment["SLACKER_FUZZ_BUILD"] != nil {
+    package.products.append(.library(name: "FuzzParsers", type: .dynamic, targets: ["FuzzParsers"]))
+    package.targets.append(
+        .target(
+            name: "FuzzParsers",
+            dependencies: ["Daemon", "Volumes", "Flatten", "Ext4", "ChunkStore", "OCI", "Blocks", "Base"],
+            path: "Tests/Fuzz", swiftSettings: strict))
+}

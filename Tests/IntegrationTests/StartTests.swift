@@ -49,16 +49,4 @@ struct StartTests {
         _ = try machine.slacker("fsck", "--repair")
         #expect(try machine.succeed("fsck").contains("nothing is wrong"))
     }
-
-    @Test("work goes on through deaths of the daemon: databases, clones of repositories, checksums")
-    func torture() throws {
-        let tests = Directories.parent(of: Directories.parent(of: #filePath))
-        let tool = Directories.parent(of: tests) + "/tools/torture"
-        let program = try #require(realpath(Machine.program, nil))
-        defer { free(program) }
-        let result = try Subprocess.run([
-            "timeout", "-k", "10", "150", tool, "--kills", "4", "--program", String(cString: program),
-        ])
-        #expect(result.status == 0, "\(result.output) \(result.errors)")
-    }
 }

@@ -97,6 +97,10 @@ class Machine:
         if done.returncode != 0:
             raise Failed(f"{name}: the file system is damaged: {done.stdout}")
 
+    def fsck(self):
+        """Has the state directory checked, chunk by chunk; the last line of what was found, if that is well."""
+        return self.slacker("fsck", "--deep").splitlines()[-1]
+
     def status(self):
         return json.loads(self.slacker("status", "--json"))
 

@@ -32,7 +32,8 @@ public enum StoppedStore {
         progress: @escaping (_ phase: String, _ doneBytes: UInt64, _ totalBytes: UInt64) -> Bool
     ) throws(Failure) -> CheckInfo {
         do throws(VolumeError) {
-            let store = try VolumeStore(root: places.root)
+            // A daemon may be on its way back to containers that still run.
+            let store = try VolumeStore(root: places.root, inheritance: .everything)
             defer { store.close() }
             return CheckInfo(try store.check(CheckOptions(request), progress: progress))
         } catch {

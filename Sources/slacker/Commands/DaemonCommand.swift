@@ -63,8 +63,10 @@ struct DaemonCommand: ParsableCommand {
     /// SIGINT is the end of everything, also under a service manager.
     private func end(_ configuration: Configuration) throws(Failure) {
         let places = configuration.places
-        let client = ControlClient(
-            places, expectedRoot: configuration.namesRoot ? places.root : nil, startDaemon: nil)
+        let starter = DaemonStarter(places, file: nil)
+        let client = ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
+            () throws(Failure) in try starter.waitIfKept()
+        }
         let process = try client.call("GET", "status", as: StatusInfo.self).process
         kill(process, SIGINT)
         let limit = MonotonicTime.now.advanced(bySeconds: Self.endSeconds)

@@ -36,8 +36,10 @@ struct FsckCommand: ParsableCommand {
     /// What the daemon finds; nil when none runs.
     private func ask(_ configuration: Configuration, _ request: CheckRequest) throws -> CheckInfo? {
         let places = configuration.places
-        let client = ControlClient(
-            places, expectedRoot: configuration.namesRoot ? places.root : nil, startDaemon: nil)
+        let starter = DaemonStarter(places, file: nil)
+        let client = ControlClient(places, expectedRoot: configuration.namesRoot ? places.root : nil) {
+            () throws(Failure) in try starter.waitIfKept()
+        }
         let interrupt = Interrupt()
         let operation: OperationInfo
         do throws(Failure) {

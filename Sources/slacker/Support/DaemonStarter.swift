@@ -92,6 +92,16 @@ struct DaemonStarter {
         return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 
+    /// Waits for a daemon that the keeper brings back.
+    ///
+    /// Errors: `.unavailable` where nobody keeps anything.
+    func waitIfKept() throws(Failure) {
+        guard KeeperPresence.isThere(places) else {
+            throw Failure(.unavailable, "\(places.socket): no daemon runs; start one with 'slacker daemon'")
+        }
+        try waitForOther(seconds: Self.keeperSeconds)
+    }
+
     /// Returns once a daemon listens: one that the keeper starts again, or one that this starts.
     func startUnlessKept() throws(Failure) {
         if KeeperPresence.isThere(places) {
