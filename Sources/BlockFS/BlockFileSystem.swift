@@ -85,6 +85,30 @@ public final class BlockFileSystem: Sendable {
     /// Requests that wait for blocks to be fetched.
     public var waitingRequests: Int { server.parked.count }
 
+    /// What has been answered since the start.
+    public var activity: BlockActivity { server.memory.book.activity }
+
+    /// The files that the kernel knows, by name, as far as something was read or written there, or waits.
+    public func files() -> [FileActivity] {
+        let waiting = server.parked.waiting()
+        return server.nodes.all().compactMap { node in
+            let (count, seconds) = waiting[node.name] ?? (0, 0)
+            let read = node.readBytes.load(ordering: .relaxed)
+            let written = node.writtenBytes.load(ordering: .relaxed)
+            if read == 0, written == 0, count == 0 { return nil }
+            var isVolume = true
+            if case .snapshot = node.content { isVolume = false }
+            return FileActivity(
+                name: node.name, isVolume: isVolume, readBytes: read, writtenBytes: written,
+                waitingReads: count, waitingSeconds: seconds)
+        }.sorted { $0.name < $1.name }
+    }
+
+    /// Takes down the reads of an image or a volume until `endWatch`.
+    public func beginWatch(_ name: String) -> ReadWatch { server.watches.begin(name) }
+
+    public func endWatch(_ watch: ReadWatch) { server.watches.end(watch) }
+
     /// Threads that wait in the kernel cost nothing; more than twice the processors only helps requests that
     /// sleep.
     public static var defaultThreads: UInt32 {

@@ -90,6 +90,9 @@ final class Node: Sendable {
     /// The file was emptied: handles from before must not use the volume that they found when they were
     /// opened.
     let wasEmptied = Atomic<Bool>(false)
+    /// Bytes that were read and written since the kernel has known the file.
+    let readBytes = Atomic<UInt64>(0)
+    let writtenBytes = Atomic<UInt64>(0)
     /// Held while a write makes the file longer.
     let growth = Lock(())
 

@@ -83,6 +83,8 @@ final class NodeTable: Sendable {
         }
     }
 
+    func all() -> [Node] { state.withLock { Array($0.nodes.values) } }
+
     /// The node of an object of the store, counted as looked up once more.
     func lookUp(
         _ inode: UInt64, name: String, _ content: () throws(VolumeError) -> Content

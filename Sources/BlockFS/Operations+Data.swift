@@ -6,6 +6,7 @@ import CFuse3
 import CLinux
 import ChunkStore
 import Glibc
+import Synchronization
 import Volumes
 
 extension Operations {
@@ -13,9 +14,27 @@ extension Operations {
         _ request: fuse_req_t, _ server: Server, _ file: OpenFile, size: Int, offset: off_t
     ) throws {
         if offset < 0 { throw FileError.invalid }
-        guard let absent = try tryRead(request, server, file, size, UInt64(offset)) else { return }
-        try server.parked.park(request, file, absent) { request, server in
-            try tryRead(request, server, file, size, UInt64(offset))
+        let start = MonotonicTime.now
+        guard let absent = try tryRead(request, server, file, size, UInt64(offset)) else {
+            return note(server, file, size, UInt64(offset), .cache, since: start)
+        }
+        let wait = ReadWait()
+        try server.parked.park(request, file, absent, wait) { request, server in
+            let absent = try tryRead(request, server, file, size, UInt64(offset))
+            if absent == nil { note(server, file, size, UInt64(offset), wait.origin, since: start) }
+            return absent
+        }
+    }
+
+    @inline(__always)
+    private static func note(
+        _ server: Server, _ file: OpenFile, _ size: Int, _ offset: UInt64, _ origin: ReadOrigin,
+        since start: MonotonicTime
+    ) {
+        server.memory.current().pointee.tally.noteRead(size, origin, since: start)
+        file.node.readBytes.add(UInt64(size), ordering: .relaxed)
+        if server.watches.isWatching.load(ordering: .relaxed) {
+            server.watches.note(file, offset, size, origin, since: start)
         }
     }
 
@@ -44,6 +63,8 @@ extension Operations {
     ) throws {
         guard let buffers, offset >= 0, file.snapshot == nil else { throw FileError.invalid }
         let count = fuse_buf_size(buffers)
+        let start = MonotonicTime.now
+        file.node.writtenBytes.add(UInt64(count), ordering: .relaxed)
         var done = 0
         let absent = try write(server, file, at: UInt64(offset), count, &done) {
             (fd, position, left) throws(SystemError) in
@@ -51,17 +72,20 @@ extension Operations {
             if moved < 0 { throw SystemError(Int32(-moved), "write", file.node.name) }
             return moved
         }
-        guard let absent else { return reply(request, done, of: count) }
+        guard let absent else {
+            reply(request, done, of: count)
+            return server.memory.current().pointee.tally.noteWrite(count, since: start)
+        }
         // The buffers belong to this thread, which has other requests to see to.
         let rest = [UInt8](unsafeUninitializedCapacity: count - done) { memory, filled in
             filled = max(0, slk_bufvec_read(buffers, memory.baseAddress, memory.count))
         }
         if rest.count < count - done { throw FileError.io }
-        let start = UInt64(offset) + UInt64(done)
+        let place = UInt64(offset) + UInt64(done)
         let before = done
         try server.parked.park(request, file, absent) { request, server in
             var done = 0
-            let absent = try write(server, file, at: start, rest.count, &done) {
+            let absent = try write(server, file, at: place, rest.count, &done) {
                 (fd, position, left) throws(SystemError) in
                 let moved = rest[(rest.count - left)...].withUnsafeBytes { bytes in
                     retrying { pwrite(fd, bytes.baseAddress, bytes.count, off_t(position)) }
@@ -69,7 +93,10 @@ extension Operations {
                 if moved < 0 { throw SystemError.last("pwrite", file.node.name) }
                 return moved
             }
-            if absent == nil { reply(request, before + done, of: count) }
+            if absent == nil {
+                reply(request, before + done, of: count)
+                server.memory.current().pointee.tally.noteWrite(count, since: start)
+            }
             return absent
         }
     }
@@ -138,7 +165,7 @@ extension Operations {
             return nil
         }
         guard let absent = try attempt(request, server) else { return }
-        try server.parked.park(request, file, absent, attempt)
+        try server.parked.park(request, file, absent, nil, attempt)
     }
 
     private static func allocate(

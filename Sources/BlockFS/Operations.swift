@@ -29,16 +29,16 @@ enum Operations {
 
     private static func addNames(_ table: inout fuse_lowlevel_ops) {
         table.lookup = { request, parent, name in
-            answering(request) { try Operations.lookup($0, $1, parent, Operations.text(name)) }
+            answering(.lookup, request) { try Operations.lookup($0, $1, parent, Operations.text(name)) }
         }
         table.forget = { request, inode, count in
-            answering(request) { request, server in
+            answering(nil, request) { request, server in
                 server.nodes.forget(inode, count)
                 fuse_reply_none(request)
             }
         }
         table.forget_multi = { request, count, items in
-            answering(request) { request, server in
+            answering(nil, request) { request, server in
                 for item in UnsafeBufferPointer(start: items, count: count) {
                     server.nodes.forget(item.ino, item.nlookup)
                 }
@@ -46,47 +46,49 @@ enum Operations {
             }
         }
         table.opendir = { request, inode, info in
-            answering(request) { try Operations.openDirectory($0, $1, inode, info) }
+            answering(nil, request) { try Operations.openDirectory($0, $1, inode, info) }
         }
         table.readdir = { request, inode, size, offset, info in
-            answering(request) {
+            answering(.readdir, request) {
                 try Operations.readDirectory($0, $1, inode, size: size, offset: offset, info)
             }
         }
         table.releasedir = { request, _, info in
-            answering(request) { request, server in
+            answering(nil, request) { request, server in
                 info?.pointee.release(server)
                 fuse_reply_err(request, 0)
             }
         }
         table.unlink = { request, parent, name in
-            answering(request) { request, server in
+            answering(.unlink, request) { request, server in
                 if parent != Inode.volumes { throw FileError.notPermitted }
                 try server.access.remove(Operations.text(name), server.nodes)
                 fuse_reply_err(request, 0)
             }
         }
-        table.statfs = { request, _ in answering(request) { try Operations.fileSystemFigures($0, $1) } }
+        table.statfs = { request, _ in
+            answering(.statfs, request) { try Operations.fileSystemFigures($0, $1) }
+        }
     }
 
     private static func addFiles(_ table: inout fuse_lowlevel_ops) {
         table.getattr = { request, inode, _ in
-            answering(request) { try Operations.sendAttributes($0, $1, inode) }
+            answering(.getattr, request) { try Operations.sendAttributes($0, $1, inode) }
         }
         table.setattr = { request, inode, wanted, which, info in
-            answering(request) { request, server in
+            answering(.setattr, request) { request, server in
                 guard let wanted else { throw FileError.invalid }
                 try Operations.setAttributes(request, server, inode, wanted.pointee, which)
             }
         }
         table.open = { request, inode, info in
-            answering(request) { try Operations.open($0, $1, inode, info) }
+            answering(.open, request) { try Operations.open($0, $1, inode, info) }
         }
         table.create = { request, parent, name, _, info in
-            answering(request) { try Operations.create($0, $1, parent, Operations.text(name), info) }
+            answering(.create, request) { try Operations.create($0, $1, parent, Operations.text(name), info) }
         }
         table.release = { request, _, info in
-            answering(request) { request, server in
+            answering(nil, request) { request, server in
                 if let info { Operations.release(server, info) }
                 fuse_reply_err(request, 0)
             }
@@ -95,32 +97,38 @@ enum Operations {
 
     private static func addData(_ table: inout fuse_lowlevel_ops) {
         table.read = { request, inode, size, offset, info in
-            answering(request, inode, info) { try Operations.read($0, $1, $2, size: size, offset: offset) }
+            answering(.read, request, inode, info) {
+                try Operations.read($0, $1, $2, size: size, offset: offset)
+            }
         }
         table.write_buf = { request, inode, buffers, offset, info in
-            answering(request, inode, info) { try Operations.write($0, $1, $2, buffers, offset: offset) }
+            answering(.write, request, inode, info) {
+                try Operations.write($0, $1, $2, buffers, offset: offset)
+            }
         }
         table.flush = { request, _, _ in fuse_reply_err(request, 0) }
         table.fsync = { request, inode, _, info in
-            answering(request, inode, info) { request, _, file in
+            answering(.fsync, request, inode, info) { request, server, file in
+                let start = MonotonicTime.now
                 try file.volume?.synchronize()
                 fuse_reply_err(request, 0)
+                server.memory.current().pointee.tally.noteFlush(since: start)
             }
         }
         table.fallocate = { request, inode, mode, offset, length, info in
-            answering(request, inode, info) {
+            answering(.fallocate, request, inode, info) {
                 try Operations.allocate($0, $1, $2, mode: mode, offset: offset, length: length)
             }
         }
         table.lseek = { request, inode, offset, whence, info in
-            answering(request, inode, info) { request, _, file in
+            answering(.lseek, request, inode, info) { request, _, file in
                 try Operations.seek(request, file, offset: offset, whence: whence)
             }
         }
         table.copy_file_range = { request, fromInode, fromOffset, from, toInode, toOffset, to, count, _ in
             let span = CopySpan(from: fromOffset, to: toOffset, count: count)
-            answering(request, toInode, to) { _, _, target in
-                answering(request, fromInode, from) { request, server, source in
+            answering(.copy, request, toInode, to) { _, _, target in
+                answering(nil, request, fromInode, from) { request, server, source in
                     try Operations.copy(request, server, source, target, span)
                 }
             }

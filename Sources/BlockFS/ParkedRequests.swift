@@ -5,7 +5,15 @@ import CFuse3
 import CLinux
 import ChunkStore
 import Glibc
+import Synchronization
 import Volumes
+
+/// What a read that waits turns out to have waited for.
+final class ReadWait: Sendable {
+    let isDemand = Atomic<Bool>(false)
+
+    var origin: ReadOrigin { isDemand.load(ordering: .relaxed) ? .demandFetch : .bootPack }
+}
 
 /// Requests that wait for absent blocks while libfuse's threads go on with others.
 ///
@@ -39,6 +47,7 @@ final class ParkedRequests: Sendable {
         let request: fuse_req_t
         let file: OpenFile
         let attempt: Attempt
+        let wait: ReadWait?
         let since = MonotonicTime.now
         var stage = Stage.entering
         var round = 0
@@ -68,13 +77,27 @@ final class ParkedRequests: Sendable {
     /// Requests that wait at the moment.
     var count: Int { state.withLock { $0.entries.count } }
 
+    /// Files with requests that wait: how many, and for how long the oldest does.
+    func waiting() -> [String: (count: Int, seconds: Double)] {
+        let now = MonotonicTime.now
+        return state.withLock { state in
+            state.entries.values.reduce(into: [:]) { files, entry in
+                let known = files[entry.file.node.name] ?? (0, 0)
+                files[entry.file.node.name] = (
+                    known.count + 1, max(known.seconds, now.seconds(since: entry.since))
+                )
+            }
+        }
+    }
+
     // MARK: Parking
 
     /// Keeps a request until its blocks are here; `attempt` answers it then.
     ///
     /// Throws, without an answer, when nothing can be fetched.
     func park(
-        _ request: fuse_req_t, _ file: OpenFile, _ absent: AbsentBlocks, _ attempt: @escaping Attempt
+        _ request: fuse_req_t, _ file: OpenFile, _ absent: AbsentBlocks, _ wait: ReadWait? = nil,
+        _ attempt: @escaping Attempt
     ) throws(FileError) {
         guard let engine else {
             failures.note(file, "there is nothing to fetch them with")
@@ -84,17 +107,17 @@ final class ParkedRequests: Sendable {
             if state.isRefusing { return nil }
             let id = state.nextID
             state.nextID += 1
-            state.entries[id] = Entry(request: request, file: file, attempt: attempt)
+            state.entries[id] = Entry(request: request, file: file, attempt: attempt, wait: wait)
             return id
         }
         guard let id else { throw .io }
         // Nobody may answer, and so free, the request before this call has returned: hence the stage.
         fuse_req_interrupt_func(request, Self.interrupted, UnsafeMutableRawPointer(bitPattern: UInt(id)))
-        fetch(id, absent, engine)
+        fetch(id, absent, engine, wait)
     }
 
     /// Begins a round of waiting.
-    private func fetch(_ id: UInt64, _ absent: AbsentBlocks, _ engine: FetchEngine) {
+    private func fetch(_ id: UInt64, _ absent: AbsentBlocks, _ engine: FetchEngine, _ wait: ReadWait?) {
         let round: Int? = state.withLock { state in
             guard var entry = state.entries[id] else { return nil }
             entry.round += 1
@@ -113,6 +136,7 @@ final class ParkedRequests: Sendable {
         }
         engine.noteMiss(absent.map, absent.range)
         guard let want else { return }
+        if want.joined != .boot { wait?.isDemand.store(true, ordering: .relaxed) }
         let isWanted = state.withLock { state in
             guard let entry = state.entries[id], entry.round == round, entry.stage == .waiting else {
                 return false
@@ -166,10 +190,11 @@ final class ParkedRequests: Sendable {
             case .interrupted: fuse_reply_err(entry.request, EINTR)
             case .failed(let reason):
                 failures.note(entry.file, reason)
+                server.memory.current().pointee.tally.noteError()
                 fuse_reply_err(entry.request, EIO)
             case .present:
                 if let absent = attempt(entry, server), let engine {
-                    fetch(id, absent, engine)
+                    fetch(id, absent, engine, entry.wait)
                     continue
                 }
             }

@@ -15,6 +15,7 @@ final class Server: Sendable {
     let replies = ReadReplies()
     let memory = ThreadMemory()
     let parked: ParkedRequests
+    let watches = ReadWatches()
     /// A descriptor of the state directory, whose file system's figures statfs shows.
     let stateDirectory: OwnedFD
     /// Largest WRITE.
@@ -45,22 +46,31 @@ final class Server: Sendable {
 /// Runs a callback's work; what it throws becomes the answer.
 ///
 /// The work must not throw once it has answered.
+/// - Parameter kind: what it is counted as; nil for what nobody counts.
 @inline(__always)
-func answering(_ request: fuse_req_t?, _ work: (_ request: fuse_req_t, _ server: Server) throws -> Void) {
+func answering(
+    _ kind: RequestKind?, _ request: fuse_req_t?,
+    _ work: (_ request: fuse_req_t, _ server: Server) throws -> Void
+) {
     guard let request, let userdata = fuse_req_userdata(request) else { return }
     // The session keeps the server alive; no reference is counted for a request.
     Unmanaged<Server>.fromOpaque(userdata)._withUnsafeGuaranteedRef { server in
-        do { try work(request, server) } catch { fuse_reply_err(request, ErrorNumbers.number(error)) }
+        if let kind { server.memory.current().pointee.tally.note(kind) }
+        do { try work(request, server) } catch {
+            if kind != .lookup { server.memory.current().pointee.tally.noteError() }
+            fuse_reply_err(request, ErrorNumbers.number(error))
+        }
     }
 }
 
 /// Runs a callback's work on an open file.
 @inline(__always)
 func answering(
-    _ request: fuse_req_t?, _ inode: UInt64, _ info: UnsafeMutablePointer<fuse_file_info>?,
+    _ kind: RequestKind?, _ request: fuse_req_t?, _ inode: UInt64,
+    _ info: UnsafeMutablePointer<fuse_file_info>?,
     _ work: (_ request: fuse_req_t, _ server: Server, _ file: OpenFile) throws -> Void
 ) {
-    answering(request) { request, server in
+    answering(kind, request) { request, server in
         guard let info else { throw FileError.stale }
         guard let pointer = FileHandle(rawValue: info.pointee.fh).object(of: server.epoch) else {
             return try work(request, server, server.nodes.inheritedFile(inode))

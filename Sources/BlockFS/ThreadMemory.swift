@@ -9,9 +9,13 @@ final class ThreadMemory: Sendable {
         var scratch = SegmentScratch()
         /// Room for the longest answer, made by the first one that needs it.
         var buffer: UnsafeMutableRawPointer?
+        let tally: Tally
+        /// Keeps the tally's memory, and takes the tally back.
+        fileprivate let book: TallyBook
     }
 
     private let key: pthread_key_t
+    let book = TallyBook()
 
     init() {
         var key = pthread_key_t()
@@ -27,7 +31,7 @@ final class ThreadMemory: Sendable {
     func current() -> UnsafeMutablePointer<Content> {
         if let known = pthread_getspecific(key) { return known.assumingMemoryBound(to: Content.self) }
         let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
-        content.initialize(to: Content())
+        content.initialize(to: Content(tally: book.take(), book: book))
         pthread_setspecific(key, content)
         return content
     }
@@ -35,6 +39,7 @@ final class ThreadMemory: Sendable {
     private static func release(_ pointer: UnsafeMutableRawPointer?) {
         guard let content = pointer?.assumingMemoryBound(to: Content.self) else { return }
         free(content.pointee.buffer)
+        content.pointee.book.giveBack(content.pointee.tally)
         content.deinitialize(count: 1)
         content.deallocate()
     }

@@ -19,6 +19,7 @@ final class RunningDaemon: Sendable {
     private let network: Network
     private let fileSystem: BlockFileSystem
     private let server: ControlServer
+    private let metrics: MetricsServer?
     private let isEnding = Monitor(false)
     private let log = Log.logger("daemon")
 
@@ -55,13 +56,18 @@ final class RunningDaemon: Sendable {
         store.chunks.setCacheLimits(
             configuration.cacheLimits(capacityBytes: ChunkStore.capacityBytes(of: places.root)))
         network = try Network(configuration, store: store)
-        driver = Driver(configuration: configuration, store: store, network: network)
         let options = BlockFileSystem.Options(
             epoch: try Succession.nextEpoch(places, isFirst: !isTakingOver),
             pendingDirectory: Succession.isPossible ? places.pending : nil)
         fileSystem = try BlockFileSystem(
             mountPoint: places.fileSystem, store: store, engine: network.engine, options: options)
+        driver = Driver(
+            configuration: configuration, store: store, network: network, blocks: fileSystem,
+            starts: Starts(run: places.run))
         driver.removeMoments()
+        let listen = configuration[Settings.metricsListen]
+        metrics =
+            listen.isEmpty ? nil : try MetricsServer(address: listen) { [driver] in driver.metrics() }
         server = try ControlServer(path: places.socket, router: Router(driver: driver))
         if let connection { try fileSystem.takeOver(connection) } else { try fileSystem.start() }
         do {
@@ -142,8 +148,11 @@ final class RunningDaemon: Sendable {
     }
 
     private func serve() throws {
-        let server = server
-        try Self.wait { try await server.start() }
+        let (server, metrics) = (server, metrics)
+        try Self.wait {
+            try await server.start()
+            try await metrics?.start()
+        }
         let (driver, isEnding) = (driver, isEnding)
         _ = try NamedThread("tidy", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil
@@ -183,7 +192,12 @@ final class RunningDaemon: Sendable {
         driver.scrubber.stop()
         ServiceManager.tellStopping()
         let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
-        try? Self.wait { await server.stop() }
+        driver.events.end()
+        let metrics = metrics
+        try? Self.wait {
+            await metrics?.stop()
+            await server.stop()
+        }
         driver.operations.cancelAll(seconds: Self.endSeconds)
         // What a flush needs may still be fetched; but no source holds the end up for longer.
         let isUnmounted = Monitor(false)
@@ -207,6 +221,7 @@ final class RunningDaemon: Sendable {
         let done: Bool? = isDone.wait(until: .now.advanced(bySeconds: Self.endSeconds)) { $0 ? true : nil }
         keeper.bye()
         if done == nil { log.warning("volumes are still in use; their users get errors from now on") }
+        driver.starts.end()
         log.info("ended")
     }
 

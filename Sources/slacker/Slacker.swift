@@ -16,7 +16,8 @@ struct Slacker: ParsableCommand {
             ImagesCommand.self, InspectCommand.self, DiffCommand.self, CloneCommand.self,
             SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
-            RemoveCommand.self, UsageCommand.self, StatusCommand.self, ConfigCommand.self,
+            RemoveCommand.self, UsageCommand.self, StatusCommand.self, TopCommand.self, EventsCommand.self,
+            TraceCommand.self, WhyCommand.self, ConfigCommand.self,
             CollectCommand.self, FsckCommand.self, ScrubCommand.self, VersionCommand.self, InternalVerb.self,
         ])
 

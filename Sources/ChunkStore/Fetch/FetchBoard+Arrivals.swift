@@ -23,6 +23,7 @@ extension FetchBoard {
         transfer.lastByte = now
         source.noteBytes(count, now)
         fetchedBytes[Int(transfer.ownClass.rawValue)] += UInt64(count)
+        source.fetchedByClass[Int(transfer.ownClass.rawValue)] += UInt64(count)
         buckets[Int(transfer.ownClass.rawValue)].take(count)
         if transfer.received > UInt64(transfer.range.count) {
             end(transfer, &actions)
@@ -46,6 +47,7 @@ extension FetchBoard {
     ) {
         transfer.firstByte = now
         let source = transfer.source
+        source.firstBytes.observe(seconds: now.seconds(since: transfer.begun) - transfer.pausedSeconds)
         source.noteFirstByte(after: now.seconds(since: transfer.begun) - transfer.pausedSeconds)
         if source.noteAlive() {
             source.probes = []
@@ -107,6 +109,9 @@ extension FetchBoard {
         switch outcome {
         case .stored:
             if piece.transfer.isHedge { hedgesWon += 1 }
+            storedChunks += 1
+            storedPackedBytes += UInt64(piece.place.byteCount)
+            storedPlainBytes += UInt64(store.core.slots[flight.handle].byteCount)
             succeed(flight, &actions)
         case .damaged(let reason):
             noteDamage(piece, reason, now, &actions)
@@ -213,6 +218,7 @@ extension FetchBoard {
         _ actions: inout FetchActions
     ) {
         if flight.isDone { return }
+        retries += 1
         flight.note(failure, of: source)
         var isOutage = false
         if case .unavailable = failure { isOutage = true }

@@ -21,6 +21,10 @@ extension FetchBoard {
         var status = FetchStatus()
         status.hedges = hedges
         status.hedgesWon = hedgesWon
+        (status.failedWants, status.retries) = (failedWants, retries)
+        (status.storedChunks, status.storedPackedBytes) = (storedChunks, storedPackedBytes)
+        status.storedPlainBytes = storedPlainBytes
+        for index in waits.indices { status.classes[index].waits = waits[index] }
         for flight in flights.values where flight.isQueued || flight.notBefore != nil {
             status.classes[Int(flight.class.rawValue)].queuedChunks += 1
         }
@@ -56,7 +60,7 @@ extension FetchSource {
         FetchStatus.OfSource(
             name: name, latencySeconds: latency, bytesPerSecond: bytesPerSecond, requests: totalRequests,
             fetchedBytes: fetchedBytes, failures: failures, damagedChunks: damagedChunks,
-            lastError: lastError, isDown: isDown)
+            lastError: lastError, isDown: isDown, fetchedByClass: fetchedByClass, firstBytes: firstBytes)
     }
 }
 

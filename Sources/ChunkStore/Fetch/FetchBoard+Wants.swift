@@ -11,6 +11,7 @@ extension FetchBoard {
     ) -> Bool {
         for (handle, place) in targets {
             if let flight = flights[handle.index] {
+                if want.joined == nil { want.joined = flight.transfers.first?.ownClass ?? flight.class }
                 join(want, flight, now, &actions)
             } else if !store.isPresent(handle) {
                 let flight = begin(handle.index, pack(of: place), place, want.class, now)
@@ -138,6 +139,12 @@ extension FetchBoard {
     func answer(_ want: Want, _ failure: FetchFailure?, _ actions: inout FetchActions) {
         if wants.removeValue(forKey: want.id.number) == nil { return }
         let completion = want.completion
+        switch failure {
+        case nil:
+            waits[Int(want.class.rawValue)].observe(seconds: MonotonicTime.now.seconds(since: want.since))
+        case .cancelled: break
+        default: failedWants += 1
+        }
         actions.calls.append { completion(failure) }
     }
 

@@ -43,6 +43,16 @@ final class FetchBoard {
     var buckets: [TokenBucket]
     var fetchedBytes = [UInt64](repeating: 0, count: FetchClass.allCases.count)
 
+    /// How long wants of each class waited that were answered with success, and how many were not.
+    var waits = [DurationHistogram](repeating: DurationHistogram(), count: FetchClass.allCases.count)
+    var failedWants: UInt64 = 0
+    /// Chunks that were asked for again, after a source had not brought them.
+    var retries: UInt64 = 0
+    /// Chunks that came and were stored, and their bytes as they came and as they are.
+    var storedChunks: UInt64 = 0
+    var storedPackedBytes: UInt64 = 0
+    var storedPlainBytes: UInt64 = 0
+
     /// Requests that may be raced, saved up.
     var hedgeCredit = 2.0
     var hedges: UInt64 = 0

@@ -169,7 +169,7 @@ final class FetchCore: Sendable {
                 WantID(number: board.nextNumber()), owner: owner, class: `class`, since: now, completion)
             guard board.add(want, targets, now, &actions) else { return (nil, false) }
             board.pump(now, held: held, &actions)
-            return (want.id, false)
+            return (WantID(number: want.id.number, joined: want.joined), false)
         }
         if id == nil { answer(completion, isShut ? .cancelled : nil) }
         return id

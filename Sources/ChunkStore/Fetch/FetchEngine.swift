@@ -6,6 +6,8 @@ public import Blocks
 /// A want that is not answered yet.
 public struct WantID: Hashable, Sendable {
     let number: UInt64
+    /// What the first of its chunks that was under way already was being fetched for; nil when none was.
+    public var joined: FetchClass?
 }
 
 /// Brings absent chunks into the store, each once however many wait for it.

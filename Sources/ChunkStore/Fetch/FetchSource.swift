@@ -17,6 +17,9 @@ final class FetchSource: @unchecked Sendable {
     var demandBytes: UInt64 = 0
     var totalRequests: UInt64 = 0
     var fetchedBytes: UInt64 = 0
+    var fetchedByClass = [UInt64](repeating: 0, count: FetchClass.allCases.count)
+    /// From a request to its first byte.
+    var firstBytes = DurationHistogram()
     var failures: UInt64 = 0
     var damagedChunks: UInt64 = 0
     var lastError: String?

@@ -16,6 +16,8 @@ public struct FetchStatus: Sendable {
         public var fetchedBytes: UInt64 = 0
         /// Wants that are not answered yet.
         public var waiting = 0
+        /// How long those waited that were answered with success.
+        public var waits = DurationHistogram()
     }
 
     /// One source since start.
@@ -33,6 +35,10 @@ public struct FetchStatus: Sendable {
         public var lastError: String?
         /// It failed last and is tried again now and then.
         public var isDown = false
+        /// Of `fetchedBytes`, by the rank of the class.
+        public var fetchedByClass: [UInt64] = []
+        /// From a request to its first byte.
+        public var firstBytes = DurationHistogram()
     }
 
     /// A want that waits although it has been tried.
@@ -52,4 +58,11 @@ public struct FetchStatus: Sendable {
     /// Requests raced at a second source, and how many of those were faster.
     public var hedges: UInt64 = 0
     public var hedgesWon: UInt64 = 0
+    /// Wants that were answered with a failure, and chunks that were asked for again after one.
+    public var failedWants: UInt64 = 0
+    public var retries: UInt64 = 0
+    /// Chunks that came and were stored, and their bytes as they came and as they are.
+    public var storedChunks: UInt64 = 0
+    public var storedPackedBytes: UInt64 = 0
+    public var storedPlainBytes: UInt64 = 0
 }

@@ -12,6 +12,8 @@ final class Want {
     let `class`: FetchClass
     let since: MonotonicTime
     let completion: @Sendable (FetchFailure?) -> Void
+    /// See `WantID.joined`.
+    var joined: FetchClass?
     /// The chunks that it still waits for.
     var flights: [Flight] = []
 

@@ -20,6 +20,8 @@ public struct StatusInfo: Codable, Equatable, Sendable {
     /// Images that are being filled or wait for that.
     public let fills: [FillInfo]
     public let scrub: ScrubInfo
+    /// Images whose blocks come when they are read, and that are not whole.
+    public let lazyImages: [ImageInfo]
 }
 
 /// Chunks that could be fetched again, beside the limits of the cache; part of `GET /v1/status`.

@@ -122,6 +122,11 @@ enum Settings {
         "log.level", "info", of: ["trace", "debug", "info", "notice", "warning", "error", "critical"],
         "The least important lines that the daemon logs.")
 
+    static let metricsListen = Setting.text(
+        "metrics.listen", "",
+        "`127.0.0.1:PORT` or `[::1]:PORT`, where `/metrics` is served for Prometheus; empty for nowhere but the "
+            + "control socket.")
+
     static let runPull = Setting.choice(
         "run.pull", "missing", of: ["always", "missing", "never"],
         "Whether `run REF` asks the registry: always, when the image is not here, or never.")
@@ -146,6 +151,7 @@ enum Settings {
         s3Endpoint.key, s3Region.key, s3AccessKey.key, s3SecretKey.key, s3SessionToken.key,
         hangSeconds.key, holdSeconds.key,
         logLevel.key,
+        metricsListen.key,
         runPull.key, recordSeconds.key,
     ]
 

@@ -5,7 +5,7 @@ import Volumes
 extension Driver {
     /// Begins a check of the state directory, beside everything else.
     func startCheck(_ request: CheckRequest) throws(Failure) -> OperationInfo {
-        try operations.start { [store] operation in
+        try operations.start("check") { [store] operation in
             let report = try store.check(CheckOptions(request)) { phase, done, total in
                 operation.progress(phase: phase, doneBytes: done, totalBytes: total)
                 return !operation.isCancelled

@@ -38,7 +38,7 @@ extension Driver {
     }
 
     /// The image that a text means, if it is here: a name goes before a reference that is completed.
-    private func localImage(_ text: String) -> String? {
+    func localImage(_ text: String) -> String? {
         if store.kind(of: text) == .image { return text }
         guard RemoteReference.isRemote(text),
             let reference = try? RemoteReference(parsing: configuration.completed(text)),

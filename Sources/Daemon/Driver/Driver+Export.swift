@@ -16,7 +16,7 @@ extension Driver {
         }
         let compression = try request.compression.map { text throws(Failure) in try Self.compression(text) }
         try checkKnown(request.name)
-        return try operations.start { [self] operation in
+        return try operations.start("export", of: request.name) { [self] operation in
             let report = try withMoment(of: request.name) { image in
                 try Exporter.export(
                     image: image, to: target, compression: compression, clients: network.clients,

@@ -22,7 +22,7 @@ extension Driver {
         } catch {
             throw Failure(error)
         }
-        return try operations.start { [self, platform] operation in
+        return try operations.start("import", of: request.name) { [self, platform] operation in
             try runImport(source, platform, request.name, operation)
         }.info
     }

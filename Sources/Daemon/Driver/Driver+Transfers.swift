@@ -16,7 +16,7 @@ extension Driver {
         } catch {
             throw Failure(error)
         }
-        return try operations.start { [self] operation in
+        return try operations.start("push", of: request.image) { [self] operation in
             try push(request, reference, operation)
         }.info
     }
@@ -65,7 +65,7 @@ extension Driver {
             throw Failure(error)
         }
         let fill = try request.fill.map { text throws(Failure) in try Self.fillPolicy(text) }
-        return try operations.start { [self, options] operation in
+        return try operations.start("pull", of: name) { [self, options] operation in
             try pulls.with([name]) {
                 if onlyMissing, store.kind(of: name) == .image {
                     let image = try store.image(named: name)

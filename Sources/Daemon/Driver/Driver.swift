@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import BlockFS
 import ChunkStore
 import Glibc
 import Volumes
@@ -18,14 +19,25 @@ final class Driver: Sendable {
     let fills: FillManager
     let scrubber: Scrubber
     let recordings: Recordings
-    let operations = OperationTable()
+    /// The files that the kernel reads; nil where nobody serves them.
+    let blocks: BlockFileSystem?
+    let starts: Starts
+    let events = EventLog()
+    let traces = TraceTable()
+    let watched = Lock(Watched())
+    let operations: OperationTable
     /// Held around the pull of an image, by its name.
     let pulls = KeyLocks()
     private let started = MonotonicTime.now
     /// For an answer to get out before the daemon ends.
     private static let answerMicroseconds: UInt32 = 20_000
 
-    init(configuration: Configuration, store: VolumeStore, network: Network) {
+    init(
+        configuration: Configuration, store: VolumeStore, network: Network, blocks: BlockFileSystem?,
+        starts: Starts
+    ) {
+        (self.blocks, self.starts) = (blocks, starts)
+        operations = OperationTable(events)
         self.configuration = configuration
         places = configuration.places
         self.store = store
@@ -47,12 +59,15 @@ final class Driver: Sendable {
         mounts.forgetForeignUnmounts()
         return StatusInfo(
             version: Version.program, process: getpid(), root: places.root, run: places.run,
-            uptimeSeconds: MonotonicTime.now.seconds(since: started), images: store.images().count,
+            uptimeSeconds: uptimeSeconds, images: store.images().count,
             volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
             operations: operations.running(), residentBytes: Self.residentBytes(),
             fetching: FetchInfo(network.engine.status()), cache: CacheInfo(store.chunks.cacheStatus()),
-            fills: fills.list(), scrub: scrubber.info)
+            fills: fills.list(), scrub: scrubber.info,
+            lazyImages: store.images().filter { !$0.isWhole }.map(Self.info))
     }
+
+    var uptimeSeconds: Double { MonotonicTime.now.seconds(since: started) }
 
     func images() -> [ImageInfo] { store.images().map(Self.info) }
 
@@ -116,6 +131,8 @@ final class Driver: Sendable {
         containers.releaseAbandoned()
         mounts.releaseLingering()
         recordings.tidy()
+        watchSources()
+        if let blocks { traces.tidy(blocks) }
     }
 
     static func info(_ record: ImageRecord) -> ImageInfo {
@@ -133,7 +150,7 @@ final class Driver: Sendable {
     }
 
     /// The second number of /proc/self/statm, in pages.
-    private static func residentBytes() -> UInt64 {
+    static func residentBytes() -> UInt64 {
         guard let bytes = try? File.small("/proc/self/statm") else { return 0 }
         let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
         return (fields.count > 1 ? UInt64(fields[1]) ?? 0 : 0) * UInt64(sysconf(Int32(_SC_PAGESIZE)))

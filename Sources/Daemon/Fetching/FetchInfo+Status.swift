@@ -8,7 +8,7 @@ extension FetchInfo {
     init(_ status: FetchStatus) {
         classes = status.classes.map {
             Class(
-                name: Self.name($0.class), requests: $0.requests, queuedChunks: $0.queuedChunks,
+                name: $0.class.name, requests: $0.requests, queuedChunks: $0.queuedChunks,
                 inFlightBytes: $0.inFlightBytes, fetchedBytes: $0.fetchedBytes, waiting: $0.waiting)
         }
         sources = status.sources.map {
@@ -24,9 +24,12 @@ extension FetchInfo {
         }
         bufferedBytes = status.bufferedBytes
     }
+}
 
-    private static func name(_ class: FetchClass) -> String {
-        switch `class` {
+extension FetchClass {
+    /// In the words of the API.
+    var name: String {
+        switch self {
         case .demand: "demand"
         case .readAhead: "read-ahead"
         case .boot: "boot"

@@ -5,6 +5,15 @@ import Base
 /// All operations that run or have ended a short while ago.
 final class OperationTable: Sendable {
     private let operations = Lock([String: Operation]())
+    private let events: EventLog?
+    private let tallies = Lock([Tally: UInt64]())
+
+    private struct Tally: Hashable {
+        let kind: String
+        let outcome: String
+    }
+
+    init(_ events: EventLog? = nil) { self.events = events }
 
     /// Operations that may run at the same time; each is a thread and the buffers of an import or a pull.
     static let limit = 16
@@ -12,7 +21,13 @@ final class OperationTable: Sendable {
     /// Runs the body on a thread of its own.
     ///
     /// What it throws becomes the operation's failure.
-    func start(_ body: @escaping @Sendable (Operation) throws -> Void) throws(Failure) -> Operation {
+    /// - Parameters:
+    ///   - kind: `import`, `pull` and the like.
+    ///   - subject: the image that it is about.
+    func start(
+        _ kind: String = "work", of subject: String = "",
+        _ body: @escaping @Sendable (Operation) throws -> Void
+    ) throws(Failure) -> Operation {
         let operation = Operation(id: "o" + String(UInt64.random(in: 0...UInt64.max), radix: 36))
         try operations.withLock { (all) throws(Failure) in
             all = all.filter { !$0.value.isForgotten }
@@ -21,14 +36,31 @@ final class OperationTable: Sendable {
             }
             all[operation.id] = operation
         }
+        events?.note("\(kind).begun", subject)
         do throws(SystemError) {
             _ = try NamedThread("operation", stackBytes: 8 << 20, detached: true) {
                 do { try body(operation) } catch { operation.fail(Failure(error)) }
+                self.noteEnd(of: operation, kind, subject)
             }
         } catch {
             operation.fail(Failure(error))
         }
         return operation
+    }
+
+    private func noteEnd(of operation: Operation, _ kind: String, _ subject: String) {
+        let info = operation.info
+        let outcome =
+            info.state == .succeeded ? "succeeded" : info.failure?.code == .cancelled ? "cancelled" : "failed"
+        tallies.withLock { $0[Tally(kind: kind, outcome: outcome), default: 0] += 1 }
+        events?.note("\(kind).\(outcome)", subject, info.failure.map { ["reason": $0.message] } ?? [:])
+    }
+
+    /// How many of each kind have ended, and how.
+    func ended() -> [(kind: String, outcome: String, count: UInt64)] {
+        tallies.withLock { $0.map { ($0.key.kind, $0.key.outcome, $0.value) } }.sorted {
+            ($0.0, $0.1) < ($1.0, $1.1)
+        }
     }
 
     func operation(_ id: String) throws(Failure) -> Operation {

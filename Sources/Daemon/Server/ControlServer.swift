@@ -110,6 +110,9 @@ struct ControlServer: Sendable {
             case .json(let bytes):
                 return HTTPResponse(
                     statusCode: .ok, headers: [.contentType: "application/json"], body: Data(bytes))
+            case .text(let text):
+                return HTTPResponse(
+                    statusCode: .ok, headers: [.contentType: MetricsText.contentType], body: Data(text.utf8))
             case .lines(let file):
                 let body = HTTPBodySequence(
                     from: TemporaryFileBytes(file: file), count: file.count, suggestedBufferSize: 1 << 18)

@@ -8,6 +8,8 @@ struct Call: Sendable {
     let query: [String: String]
     let body: [UInt8]
 
+    func number(_ name: String) -> Int? { query[name].flatMap { Int($0) } }
+
     /// Decodes the body as JSON.
     func decode<T: Decodable>(_ type: T.Type) throws(Failure) -> T {
         if body.isEmpty { throw Failure(.invalid, "request: empty; send one json object") }
@@ -18,6 +20,8 @@ struct Call: Sendable {
 /// What a call is answered with.
 enum Reply: Sendable {
     case json([UInt8])
+    /// Figures in Prometheus' format.
+    case text(String)
     /// A file of JSON lines, removed once it is sent.
     case lines(TemporaryFile)
 

@@ -5,7 +5,13 @@ import Daemon
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show the daemon, its mounts and its containers.")
+        commandName: "status", abstract: "Show what is lazy, what is local, what is fetched and for whom.",
+        discussion: """
+            What there is nothing of is left out. A source that is down, or whose latency is high, is what containers \
+            wait for.
+
+            Example: slacker status
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -13,14 +19,23 @@ struct StatusCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let status = try global.connect().call("GET", "status", as: StatusInfo.self)
+        let client = try global.connect()
+        let status = try client.call("GET", "status", as: StatusInfo.self)
         if json { return try Output.json(status) }
+        let activity = try client.call("GET", "activity", as: ActivityInfo.self)
         Output.fields([
-            ("version", status.version), ("process", "\(status.process)"), ("root", status.root),
-            ("run", status.run),
-            ("up", "\(Int(status.uptimeSeconds)) s"), ("memory", Size.text(status.residentBytes)),
-            ("images", "\(status.images)"), ("volumes", "\(status.volumes)"),
-            ("operations", "\(status.operations.count) running"),
+            (
+                "slacker",
+                "\(status.version), process \(status.process), up \(Seconds.long(status.uptimeSeconds)), "
+                    + "\(Size.text(status.residentBytes)) of memory"
+            ),
+            ("root", status.root), ("run", status.run),
+            (
+                "images",
+                "\(status.images), \(status.lazyImages.count) of them lazy; \(status.volumes) volumes, "
+                    + "\(status.containers.count) containers"
+            ),
+            ("reads", Self.reads(activity)),
         ])
         show(status.cache)
         Output.fields([
@@ -31,6 +46,9 @@ struct StatusCommand: ParsableCommand {
                     ? nil : "\(status.scrub.damaged.count) chunks; see 'slacker scrub'"
             ),
         ])
+        show(lazy: status.lazyImages)
+        show(operations: status.operations)
+        show(waiting: activity.files.filter { $0.waitingReads > 0 })
         if !status.mounts.isEmpty {
             Output.print("")
             Output.table(
@@ -52,6 +70,43 @@ struct StatusCommand: ParsableCommand {
                     [$0.image, $0.state.rawValue, Share.text($0.localBytes, of: $0.dataBytes)]
                 })
         }
+    }
+
+    private static func reads(_ activity: ActivityInfo) -> String {
+        if activity.reads == 0 { return "none yet" }
+        let waited = activity.bootPackReads + activity.demandReads
+        return "\(activity.reads) that missed the kernel's cache, \(Size.text(activity.readBytes)); "
+            + "\(Share.text(activity.cacheReads, of: activity.reads)) from here at once, \(waited) waited"
+            + (activity.errors > 0 ? ", \(activity.errors) errors" : "")
+    }
+
+    private func show(lazy images: [ImageInfo]) {
+        if images.isEmpty { return }
+        Output.print("")
+        Output.table(
+            ["LAZY IMAGE", "LOCAL", "HERE", "DATA"],
+            images.map {
+                let (here, data) = ($0.localBytes ?? 0, $0.dataBytes ?? 0)
+                return [$0.name, Share.text(here, of: data), Size.text(here), Size.text(data)]
+            })
+    }
+
+    private func show(operations: [OperationInfo]) {
+        if operations.isEmpty { return }
+        Output.print("")
+        Output.table(
+            ["OPERATION", "PHASE", "DONE"],
+            operations.map {
+                [$0.id, $0.phase, $0.totalBytes > 0 ? Share.text($0.doneBytes, of: $0.totalBytes) : "-"]
+            })
+    }
+
+    private func show(waiting files: [ActivityInfo.File]) {
+        if files.isEmpty { return }
+        Output.print("")
+        Output.table(
+            ["WAITS FOR BLOCKS", "READS", "FOR"],
+            files.map { [$0.name, "\($0.waitingReads)", Seconds.text($0.waitingSeconds)] })
     }
 
     private func show(_ cache: CacheInfo) {

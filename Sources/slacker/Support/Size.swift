@@ -40,6 +40,29 @@ enum Seconds {
     }
 }
 
+extension Seconds {
+    /// Long ones: `3 h 12 min`.
+    static func long(_ seconds: Double) -> String {
+        let whole = Int(seconds)
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3600 { return "\(whole / 60) min" }
+        if whole < 86_400 { return "\(whole / 3600) h \(whole / 60 % 60) min" }
+        return "\(whole / 86_400) d \(whole / 3600 % 24) h"
+    }
+
+    /// With three places, for columns.
+    static func precise(_ seconds: Double) -> String {
+        let thousandths = Int((seconds * 1000).rounded())
+        let rest = String(thousandths % 1000)
+        return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - rest.count) + rest
+    }
+
+    /// Short ones: microseconds where those are few.
+    static func fine(_ seconds: Double) -> String {
+        seconds < 0.001 ? "\(Int((seconds * 1e6).rounded())) us" : text(seconds)
+    }
+}
+
 /// Shares in whole percents: 100 only when nothing is missing.
 enum Share {
     static func text(_ part: UInt64, of whole: UInt64) -> String {
