@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
 import Glibc
 
 /// Measures `slacker` from outside, side by side with what else there is; it shares no code with it.
@@ -22,6 +23,11 @@ struct HelloBench: ParsableCommand {
         } catch BenchError.interrupted {
             Glibc.exit(130)
         } catch {
+            // Wrong usage is 2, as with slacker and most programs; the library's own is 64.
+            if exitCode(for: error) == .validationFailure {
+                FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+                Glibc.exit(2)
+            }
             exit(withError: error)
         }
     }

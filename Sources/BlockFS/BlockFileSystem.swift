@@ -96,8 +96,13 @@ public final class BlockFileSystem: Sendable {
             let read = node.readBytes.load(ordering: .relaxed)
             let written = node.writtenBytes.load(ordering: .relaxed)
             if read == 0, written == 0, count == 0 { return nil }
-            var isVolume = true
-            if case .snapshot = node.content { isVolume = false }
+            let isVolume: Bool
+            switch node.content {
+            case .snapshot: isVolume = false
+            case .volume, .pending: isVolume = true
+            // The kernel remembers files for longer than there is something in them.
+            case .gone: return nil
+            }
             return FileActivity(
                 name: node.name, isVolume: isVolume, readBytes: read, writtenBytes: written,
                 waitingReads: count, waitingSeconds: seconds)

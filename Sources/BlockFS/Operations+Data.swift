@@ -14,11 +14,18 @@ extension Operations {
         _ request: fuse_req_t, _ server: Server, _ file: OpenFile, size: Int, offset: off_t
     ) throws {
         if offset < 0 { throw FileError.invalid }
-        let start = MonotonicTime.now
+        let tally = server.memory.current().pointee.tally
+        let isWatched = server.watches.isWatching.load(ordering: .relaxed)
+        let begun = isWatched ? .now : tally.beginRead()
         guard let absent = try tryRead(request, server, file, size, UInt64(offset)) else {
-            return note(server, file, size, UInt64(offset), .cache, since: start)
+            tally.noteHit(size, since: begun)
+            file.node.readBytes.add(UInt64(size), ordering: .relaxed)
+            if isWatched, let begun {
+                server.watches.note(file, UInt64(offset), size, .cache, since: begun)
+            }
+            return
         }
-        let wait = ReadWait()
+        let (wait, start) = (ReadWait(), begun ?? .now)
         try server.parked.park(request, file, absent, wait) { request, server in
             let absent = try tryRead(request, server, file, size, UInt64(offset))
             if absent == nil { note(server, file, size, UInt64(offset), wait.origin, since: start) }
@@ -26,7 +33,6 @@ extension Operations {
         }
     }
 
-    @inline(__always)
     private static func note(
         _ server: Server, _ file: OpenFile, _ size: Int, _ offset: UInt64, _ origin: ReadOrigin,
         since start: MonotonicTime

@@ -44,7 +44,13 @@ struct Tally: @unchecked Sendable {
     private static let readsAt = writtenBytesAt + 1
     private static let writesAt = readsAt + ReadOrigin.allCases.count * (buckets + 1)
     private static let fsyncsAt = writesAt + buckets + 1
-    fileprivate static let wordCount = fsyncsAt + buckets + 1
+    private static let turnAt = fsyncsAt + buckets + 1
+    fileprivate static let wordCount = turnAt + 1
+
+    /// Of the reads that wait for nothing one in so many is timed, after the first few of a thread, and counts for
+    /// all of them: two looks at the clock can cost half a microsecond, and a warm read takes ten.
+    private static let timedShare: UInt64 = 16
+    private static let timedFirst: UInt64 = 64
 
     private let words: UnsafeMutablePointer<Word>
 
@@ -65,9 +71,28 @@ struct Tally: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func observe(_ nanoseconds: UInt64, at index: Int) {
-        add(1, at: index + DurationHistogram.bucket(nanoseconds))
-        add(nanoseconds, at: index + Self.buckets)
+    private func observe(_ nanoseconds: UInt64, at index: Int, weight: UInt64 = 1) {
+        add(weight, at: index + DurationHistogram.bucket(nanoseconds))
+        add(nanoseconds &* weight, at: index + Self.buckets)
+    }
+
+    /// When a read begins that is to be timed; nil for the others.
+    @inline(__always)
+    func beginRead() -> MonotonicTime? {
+        let turn = words[Self.turnAt].load(ordering: .relaxed) &+ 1
+        words[Self.turnAt].store(turn, ordering: .relaxed)
+        return turn <= Self.timedFirst || turn % Self.timedShare == 0 ? .now : nil
+    }
+
+    /// A read that was answered at once.
+    @inline(__always)
+    func noteHit(_ count: Int, since start: MonotonicTime?) {
+        add(UInt64(count), at: Self.readBytesAt)
+        guard let start else { return }
+        let isFirst = words[Self.turnAt].load(ordering: .relaxed) <= Self.timedFirst
+        observe(
+            MonotonicTime.now.nanoseconds &- start.nanoseconds, at: Self.readsAt,
+            weight: isFirst ? 1 : Self.timedShare)
     }
 
     @inline(__always)
@@ -75,7 +100,7 @@ struct Tally: @unchecked Sendable {
 
     func noteError() { add(1, at: Self.errorsAt) }
 
-    @inline(__always)
+    /// A read that had to wait.
     func noteRead(_ count: Int, _ origin: ReadOrigin, since start: MonotonicTime) {
         add(UInt64(count), at: Self.readBytesAt)
         let nanoseconds = MonotonicTime.now.nanoseconds &- start.nanoseconds

@@ -39,6 +39,32 @@ public enum ConfigurationReference {
         return text
     }
 
+    /// A configuration file in which every setting is a comment, with its default.
+    public static var template: String {
+        var text = """
+            # Slacker's settings, each with what it is when nothing is said here. docs/configuration.md has the rules;
+            # `slacker config` prints what is in force.
+
+            """
+        for section in Settings.sections {
+            text += "\n[\(section)]\n"
+            for key in Settings.all where key.section == section {
+                text += "# \(key.summary)\n# \(key.name) = \(literal(key))\n"
+            }
+        }
+        return text
+    }
+
+    private static func literal(_ key: SettingKey) -> String {
+        func quoted(_ text: String) -> String { "\"\(text)\"" }
+        switch key.fallback {
+        case .list(let list): return "[" + list.map(quoted).joined(separator: ", ") + "]"
+        case .text(let text): return quoted(text)
+        case .bytes: return quoted(key.fallback.description)
+        default: return "\(key.fallback)"
+        }
+    }
+
     /// The options of `slacker daemon`, for its help.
     public static var flags: String {
         Settings.all.map { key in

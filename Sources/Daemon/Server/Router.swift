@@ -37,6 +37,8 @@ struct Router: Sendable {
         case ("GET", "names", 2): return try .value(driver.inspect(call.path[1]))
         case ("GET", "names", 3) where call.path[2] == "files":
             return .lines(try driver.files(of: call.path[1]))
+        case ("GET", "names", 3) where call.path[2] == "heat":
+            return try .value(driver.heat(of: call.path[1]))
         case ("GET", "names", 4) where call.path[2] == "changes":
             return .lines(try driver.changes(from: call.path[1], to: call.path[3]))
         case ("DELETE", "names", 2):

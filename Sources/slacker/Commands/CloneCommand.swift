@@ -5,7 +5,8 @@ import Daemon
 
 struct CloneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "clone", abstract: "Make a writable volume from an image.")
+        commandName: "clone", abstract: "Make a writable volume from an image.",
+        discussion: "Example: slacker clone python my-root --size 20G")
 
     @OptionGroup var global: GlobalOptions
 
@@ -20,6 +21,7 @@ struct CloneCommand: ParsableCommand {
 
     func run() throws {
         let request = CloneRequest(image: image, volume: volume, sizeBytes: size?.bytes)
-        _ = try global.connect().call("POST", "clones", request, as: VolumeInfo.self)
+        let client = try global.connect()
+        _ = try Patience.during("cloning") { try client.call("POST", "clones", request, as: VolumeInfo.self) }
     }
 }

@@ -9,6 +9,8 @@ struct CollectCommand: ParsableCommand {
         discussion: """
             Removing images and volumes does that by itself, soon afterwards; this waits for it. Safe beside \
             everything else. Packs in other places are not touched.
+
+            Example: slacker gc --json
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -17,8 +19,10 @@ struct CollectCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let freed = try global.connect().call(
-            "POST", "collections", CollectRequest(), as: CollectInfo.self)
+        let client = try global.connect()
+        let freed = try Patience.during("collecting") {
+            try client.call("POST", "collections", CollectRequest(), as: CollectInfo.self)
+        }
         if json { return try Output.json(freed) }
         Output.summary(
             "freed \(freed.snapshots) snapshots and \(freed.chunks) chunks of \(Size.text(freed.bytes))")

@@ -6,7 +6,11 @@ import Daemon
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Show the settings and where each has its value from.",
-        discussion: "Those of the daemon if one runs, else those that one would start with here.")
+        discussion: """
+            Those of the daemon if one runs, else those that one would start with here.
+
+            Example: slacker config --json
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -19,7 +23,11 @@ struct ConfigCommand: ParsableCommand {
     @Flag(help: "Print docs/configuration.md.")
     var reference = false
 
+    @Flag(help: "Print a configuration file in which every setting is a comment.")
+    var template = false
+
     func run() throws {
+        if template { return Output.write(ConfigurationReference.template, to: 1) }
         if reference { return Output.write(ConfigurationReference.markdown, to: 1) }
         let configuration = try global.configuration(settings)
         let information =

@@ -14,6 +14,8 @@ struct DaemonCommand: ParsableCommand {
             Every setting is an option too:
 
             \(ConfigurationReference.flags)
+
+            Example: slacker daemon --set metrics.listen=127.0.0.1:9820
             """)
 
     @OptionGroup var global: GlobalOptions

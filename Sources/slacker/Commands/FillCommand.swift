@@ -7,7 +7,11 @@ import Glibc
 struct FillCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fill", abstract: "Fetch the rest of lazily pulled images.",
-        discussion: "Without a flag it ends when the images are whole, and Ctrl-C ends the fetching.")
+        discussion: """
+            Without a flag it ends when the images are whole, and Ctrl-C ends the fetching.
+
+            Example: slacker fill --all --rate 10M
+            """)
 
     @OptionGroup var global: GlobalOptions
 

@@ -11,6 +11,8 @@ struct FsckCommand: ParsableCommand {
             Catalog, block maps, chunks, deltas, reference counts and files that nothing refers to. Asks the daemon \
             where one runs, and works beside everything else then; otherwise it opens the directory itself. The exit \
             status is 1 when something is left that is not as it should be.
+
+            Example: slacker fsck --repair
             """)
 
     @OptionGroup var global: GlobalOptions

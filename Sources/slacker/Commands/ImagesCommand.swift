@@ -4,7 +4,9 @@ import ArgumentParser
 import Daemon
 
 struct ImagesCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "images", abstract: "List images.")
+    static let configuration = CommandConfiguration(
+        commandName: "images", abstract: "List images.",
+        discussion: "Example: slacker images --json")
 
     @OptionGroup var global: GlobalOptions
 

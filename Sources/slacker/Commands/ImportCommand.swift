@@ -9,6 +9,8 @@ struct ImportCommand: ParsableCommand {
         discussion: """
             SOURCE is one of oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] and \
             rootfs:FILE.tar. Layers may be plain, gzip or zstd.
+
+            Example: slacker import oci:python python
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Base
 import Daemon
+import Glibc
 import HTTP
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show everything about an image or a volume.")
+        commandName: "inspect", abstract: "Show everything about an image or a volume.",
+        discussion: "Example: slacker inspect python --heat python.svg")
 
     @OptionGroup var global: GlobalOptions
 
@@ -16,16 +19,32 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "List the files in it, without mounting it.")
     var files = false
 
+    @Option(help: "Draw the image's blocks into this SVG file: touched at start, fetched, local, shared.")
+    var heat: String?
+
     @Flag(help: "Print JSON; with --files one object for each line.")
     var json = false
 
     func run() throws {
         let client = try global.connect()
         let path = "names/\(percentEncoded(name))"
+        if let heat { return try draw(client, path + "/heat", heat) }
         if files { return try list(client, path + "/files") }
         let inspection = try client.call("GET", path, as: Inspection.self)
         if json { return try Output.json(inspection) }
         show(inspection)
+    }
+
+    private func draw(_ client: ControlClient, _ path: String, _ file: String) throws {
+        let heat = try Patience.during("looking at blocks") {
+            try client.call("GET", path, as: HeatInfo.self)
+        }
+        do throws(SystemError) {
+            let bytes = Array(HeatPicture(heat).svg.utf8)
+            try File(open: file, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644).write(bytes, at: 0)
+        } catch {
+            throw Failure(.failed, "\(error)")
+        }
     }
 
     private func list(_ client: ControlClient, _ path: String) throws {

@@ -6,7 +6,11 @@ import Daemon
 struct MountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mount", abstract: "Mount an image or a volume on a directory.",
-        discussion: "Images are mounted read-only; all mounts of one image share the page cache.")
+        discussion: """
+            Images are mounted read-only; all mounts of one image share the page cache.
+
+            Example: slacker mount my-root /mnt
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -22,6 +26,8 @@ struct MountCommand: ParsableCommand {
     func run() throws {
         let client = try global.connect()
         let request = MountRequest(name: name, directory: try Paths.directory(directory), readOnly: readOnly)
-        _ = try client.call("POST", "mounts", request, as: MountInfo.self)
+        _ = try Patience.during("mounting") {
+            try client.call("POST", "mounts", request, as: MountInfo.self)
+        }
     }
 }

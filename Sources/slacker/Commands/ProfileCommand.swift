@@ -10,6 +10,8 @@ struct ProfileCommand: ParsableCommand {
             Runs the image's command, or the one after --, in a container that is removed in the end. What \
             it read becomes the image's boot profile: 'slacker push' puts these blocks in front, so that a \
             cold start elsewhere finds them in one stream.
+
+            Example: slacker profile redis --until-line "Ready to accept connections"
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -9,6 +9,8 @@ struct PullCommand: ParsableCommand {
         discussion: """
             Blocks of a block image arrive when they are read, and the rest as 'slacker fill' and the \
             setting fill.policy want it. An ordinary image is fetched whole and flattened.
+
+            Example: slacker pull registry.example/team/python:3.12 --name python
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -9,6 +9,8 @@ struct PushCommand: ParsableCommand {
         discussion: """
             REF is HOST/REPOSITORY:TAG, s3://BUCKET/PREFIX#NAME or dir:PATH#NAME. Only blocks that the other \
             side lacks are sent. What containers of the image read first goes in front, if that was recorded.
+
+            Example: slacker push python registry.example/team/python:3.12
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -7,7 +7,11 @@ import HTTP
 struct RemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Remove images and volumes.",
-        discussion: "Volumes keep what they need of an image that is removed.")
+        discussion: """
+            Volumes keep what they need of an image that is removed.
+
+            Example: slacker rm my-root python
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -18,6 +22,8 @@ struct RemoveCommand: ParsableCommand {
     func run() throws {
         let client = try global.connect()
         var failed = false
+        let patience = Patience("removing")
+        defer { patience.end() }
         for name in names {
             do throws(Failure) {
                 _ = try client.call("DELETE", "names/\(percentEncoded(name))", as: Done.self)

@@ -14,6 +14,8 @@ struct RunCommand: ParsableCommand {
             first, which for a block image takes a moment. All after IMAGE is the command, untouched. The \
             exit status is the container's; 127 and 126 mean that its command was not found or could not be \
             run.
+
+            Example: slacker run --rm python python3 -c "print(1)"
             """)
 
     @OptionGroup var global: GlobalOptions

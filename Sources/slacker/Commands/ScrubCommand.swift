@@ -9,6 +9,8 @@ struct ScrubCommand: ParsableCommand {
         discussion: """
             The daemon does that in the background by itself, at scrub.rate bytes a second, each scrub.interval. Without \
             a flag this shows how it stands. The exit status is 1 when chunks are damaged that no source has.
+
+            Example: slacker scrub --start
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -6,7 +6,11 @@ import Daemon
 struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "snapshot", abstract: "Make an image of a volume as it is now.",
-        discussion: "A mounted volume's file system stands still for the moment that it takes.")
+        discussion: """
+            A mounted volume's file system stands still for the moment that it takes.
+
+            Example: slacker snapshot work python-with-tools
+            """)
 
     @OptionGroup var global: GlobalOptions
 
@@ -18,6 +22,9 @@ struct SnapshotCommand: ParsableCommand {
 
     func run() throws {
         let request = SnapshotRequest(volume: volume, image: image)
-        _ = try global.connect().call("POST", "snapshots", request, as: ImageInfo.self)
+        let client = try global.connect()
+        _ = try Patience.during("taking the snapshot") {
+            try client.call("POST", "snapshots", request, as: ImageInfo.self)
+        }
     }
 }

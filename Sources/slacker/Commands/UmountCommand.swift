@@ -6,7 +6,8 @@ import HTTP
 
 struct UmountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "umount", abstract: "Take a mount away.")
+        commandName: "umount", abstract: "Take a mount away.",
+        discussion: "Example: slacker umount /mnt")
 
     @OptionGroup var global: GlobalOptions
 
@@ -16,6 +17,8 @@ struct UmountCommand: ParsableCommand {
     func run() throws {
         let client = try global.connect()
         let path = percentEncoded(try Paths.mountPoint(directory))
-        _ = try client.call("DELETE", "mounts/\(path)", as: Done.self)
+        _ = try Patience.during("unmounting, which writes out what is not on the disk yet") {
+            try client.call("DELETE", "mounts/\(path)", as: Done.self)
+        }
     }
 }

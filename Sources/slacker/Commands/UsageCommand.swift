@@ -5,7 +5,8 @@ import Daemon
 
 struct UsageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "df", abstract: "Show what images and volumes take, and what sharing saves.")
+        commandName: "df", abstract: "Show what images and volumes take, and what sharing saves.",
+        discussion: "Example: slacker df --json")
 
     @OptionGroup var global: GlobalOptions
 
@@ -13,7 +14,8 @@ struct UsageCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let usage = try global.connect().call("GET", "df", as: UsageInfo.self)
+        let client = try global.connect()
+        let usage = try Patience.during("counting") { try client.call("GET", "df", as: UsageInfo.self) }
         if json { return try Output.json(usage) }
         Output.table(
             ["IMAGE", "SIZE", "DATA", "UNIQUE", "SHARED"],

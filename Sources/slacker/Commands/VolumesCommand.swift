@@ -4,7 +4,9 @@ import ArgumentParser
 import Daemon
 
 struct VolumesCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "volumes", abstract: "List volumes.")
+    static let configuration = CommandConfiguration(
+        commandName: "volumes", abstract: "List volumes.",
+        discussion: "Example: slacker volumes --quiet")
 
     @OptionGroup var global: GlobalOptions
 

@@ -42,6 +42,8 @@ struct DaemonStarter {
         do throws(SystemError) { reader = try spawn(replacing) } catch {
             throw Failure(.failed, "daemon: cannot be started: \(error)")
         }
+        let patience = Patience("starting the daemon")
+        defer { patience.end() }
         let word = try readWord(reader.raw)
         switch word {
         case DaemonProcess.readyWord: return .started
