@@ -25,10 +25,10 @@ struct DocumentationTests {
             .filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
             .compactMap { $0.split(separator: " ").first.map(String.init) }
         #expect(verbs.count > 20, "\(verbs)")
-        for verb in verbs where verb != "internal" {
+        for verb in verbs where !["internal", "help"].contains(verb) {
             let text = try machine.succeed(verb, "--help")
             #expect(text.contains("Example: slacker"), "\(verb)")
-            try machine.fail([verb, "--no-such-option"], status: 2, words: ["no-such-option"])
+            try machine.fail([verb, "--no-such-option"], status: 2)
         }
         try machine.fail(["no-such-verb"], status: 2)
     }
