@@ -166,32 +166,79 @@ struct Disk {
     private func content(_ inode: Int, _ luck: Luck, _ random: inout SplitMix) -> Content {
         guard let file = files[inode] else { return Content() }
         var content = file.durable
-        if luck == .none { return content }
-        for (_, event) in file.pending {
-            guard luck == .some, case .write(_, let offset, let bytes) = event else {
-                if luck == .all || random.below(2) == 0 { content.apply(event) }
-                continue
-            }
-            Self.writePart(offset, bytes, &content, &random)
+        switch luck {
+        case .none: break
+        case .all: for (_, event) in file.pending { content.apply(event) }
+        case .some: Self.applySome(file.pending.map(\.event), &content, &random)
         }
         return content
     }
 
-    /// Each page reaches the disk or does not; one in eight is torn at a sector.
-    private static func writePart(
-        _ offset: Int, _ bytes: [UInt8], _ content: inout Content, _ random: inout SplitMix
-    ) {
-        var position = 0
-        while position < bytes.count {
-            let end = min(bytes.count, position + Content.pageBytes - (offset + position) % Content.pageBytes)
-            switch random.below(16) {
-            case 0..<7: content.write(offset + position, bytes[position..<end])
-            case 7..<9:
-                let sectors = random.below(8) * 512
-                content.write(offset + position, bytes[position..<min(end, position + sectors)])
+    /// A page goes to the disk as memory had it at some moment, and the length as it was at one more.
+    ///
+    /// One page in eight is torn: each of its sectors is of a moment of its own.
+    private static func applySome(_ events: [Event], _ content: inout Content, _ random: inout SplitMix) {
+        if events.isEmpty { return }
+        var touched: Set<Int> = []
+        var sized = content
+        sized.pages = [:]
+        let moment = random.below(events.count + 1)
+        for (index, event) in events.enumerated() {
+            if case .write(_, let offset, let bytes) = event, !bytes.isEmpty {
+                touched.formUnion(offset / Content.pageBytes...(offset + bytes.count - 1) / Content.pageBytes)
+                if index < moment { sized.size = max(sized.size, offset + bytes.count) }
+            } else if case .truncate(_, let size) = event {
+                touched.formUnion(content.pages.keys.filter { ($0 + 1) * Content.pageBytes > size })
+                if index < moment { sized.size = size }
+            } else if case .punch(_, let offset, let count) = event {
+                touched.formUnion(
+                    content.pages.keys.filter {
+                        $0 * Content.pageBytes < offset + count && ($0 + 1) * Content.pageBytes > offset
+                    })
+            }
+        }
+        for page in touched.sorted() {
+            var bytes = content.pages[page] ?? [UInt8](repeating: 0, count: Content.pageBytes)
+            if random.below(8) > 0 {
+                replay(events[..<random.below(events.count + 1)], page, &bytes)
+            } else {
+                let before = bytes
+                for sector in 0..<8 {
+                    var other = before
+                    replay(events[..<random.below(events.count + 1)], page, &other)
+                    let part = sector * 512..<(sector + 1) * 512
+                    bytes.replaceSubrange(part, with: other[part])
+                }
+            }
+            content.pages[page] = bytes
+        }
+        content.size = sized.size
+    }
+
+    /// What the events make of one page.
+    private static func replay(_ events: ArraySlice<Event>, _ page: Int, _ bytes: inout [UInt8]) {
+        let base = page * Content.pageBytes
+        for event in events {
+            switch event {
+            case .write(_, let offset, let new):
+                let first = max(offset, base)
+                let last = min(offset + new.count, base + Content.pageBytes)
+                if first < last {
+                    bytes.replaceSubrange(
+                        first - base..<last - base, with: new[first - offset..<last - offset])
+                }
+            case .truncate(_, let size): zero(size, .max, base, &bytes)
+            case .punch(_, let offset, let count): zero(offset, offset + count, base, &bytes)
             default: break
             }
-            position = end
+        }
+    }
+
+    private static func zero(_ start: Int, _ end: Int, _ base: Int, _ bytes: inout [UInt8]) {
+        let first = max(start, base)
+        let last = min(end, base + Content.pageBytes)
+        if first < last {
+            bytes.replaceSubrange(first - base..<last - base, with: repeatElement(0, count: last - first))
         }
     }
 

@@ -34,7 +34,7 @@ import Testing
 
     @Test(.enabled(if: variable(recordVariable) == nil), .timeLimit(.minutes(60)))
     func everyPromiseIsKept() throws {
-        let cuts = Self.variable("SLACKER_POWER_CUTS").flatMap { Int($0) } ?? 150
+        let cuts = Self.variable("SLACKER_POWER_CUTS").flatMap { Int($0) } ?? 90
         let seed = Self.variable("SLACKER_POWER_SEED").flatMap { UInt64($0) } ?? 1
         var done = 0
         var round: UInt64 = 0
