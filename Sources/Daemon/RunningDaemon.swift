@@ -76,7 +76,11 @@ final class RunningDaemon: Sendable {
             try serve()
         } catch {
             // The next one may have more luck with what is mounted.
-            if !isTakingOver { try? fileSystem.stop(force: true) }
+            if !isTakingOver {
+                try? fileSystem.stop(force: true)
+                // A start that fails is not a death: nobody is to start this daemon again.
+                keeper.bye()
+            }
             throw error
         }
         log.info(
