@@ -4,35 +4,68 @@ import Base
 import CLinux
 import Glibc
 
-/// The pages of this program's file.
-enum ProgramPages {
-    /// Reads the program's code into memory and keeps it there for as long as the process lives.
+/// The pages of this program's file and of the libraries that it begins with.
+struct ProgramPages: Sendable {
+    private let maps: [UInt8]
+
+    /// Notes what is mapped: to be called before the daemon loads what its clients do not use.
+    init() {
+        maps = (try? File.small("/proc/self/maps")) ?? []
+    }
+
+    /// Reads the files of the program into memory and keeps them there for as long as the process lives.
     ///
     /// Every container waits for the daemon's answers, and for a client that is the same program: neither
-    /// shall wait for the disk because memory was short for a moment. Takes as long as reading the file does,
-    /// so it is for a thread of its own.
-    static func lock() {
-        guard let program = try? Self.path(), let maps = try? File.small("/proc/self/maps") else { return }
+    /// shall wait for the disk because memory was short for a moment. A client starts with what the files hold
+    /// and not with what this process has made of it, so the files' own pages are held, of data as of code.
+    /// Takes as long as reading them does, so it is for a thread of its own.
+    func lock() {
+        var codeSeen: Set<String> = []
         for line in String(decoding: maps, as: UTF8.self).split(separator: "\n") {
-            // Address range, rights, offset, device, inode, path.
-            let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
-            guard fields.count == 6, fields[1].contains("x"),
-                fields[5].drop(while: { $0 == " " }) == program
-            else { continue }
-            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
-            guard ends.count == 2, let start = UnsafeRawPointer(bitPattern: ends[0]) else { continue }
-            if mlock(start, Int(ends[1] - ends[0])) < 0 {
-                let reason = SystemError.last("mlock", program)
-                return Log.info("daemon", "the program is not kept in memory", ["reason": "\(reason)"])
+            guard let part = Part(line) else { continue }
+            if part.isCode { codeSeen.insert(part.path) }
+            // What follows the code was written to when the program was linked, so this process has copies.
+            let isOwn = !part.isCode && codeSeen.contains(part.path)
+            do throws(SystemError) { try isOwn ? part.holdFile() : part.hold() } catch {
+                return Log.info("daemon", "the program is not kept in memory", ["reason": "\(error)"])
             }
         }
     }
 
-    private static func path() throws(SystemError) -> String {
-        guard let raw = realpath("/proc/self/exe", nil) else {
-            throw SystemError.last("realpath", "/proc/self/exe")
+    /// A part of a file that is mapped here.
+    private struct Part {
+        let path: String
+        let isCode: Bool
+        private let address: UInt
+        private let byteCount: Int
+        private let offset: Int
+
+        /// - Parameter line: of /proc/self/maps: address range, rights, offset, device, inode, path.
+        init?(_ line: Substring) {
+            let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
+            guard fields.count == 6, let offset = Int(fields[2], radix: 16) else { return nil }
+            path = String(fields[5].drop { $0 == " " })
+            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+            // What was replaced on the disk since, no new client uses.
+            guard ends.count == 2, path.hasPrefix("/"), !path.hasSuffix(" (deleted)") else { return nil }
+            isCode = fields[1].contains("x")
+            address = ends[0]
+            byteCount = Int(ends[1] - ends[0])
+            self.offset = offset
         }
-        defer { free(raw) }
-        return String(cString: raw)
+
+        func hold() throws(SystemError) {
+            if mlock(UnsafeRawPointer(bitPattern: address), byteCount) < 0 {
+                throw SystemError.last("mlock", path)
+            }
+        }
+
+        /// Holds the file's pages by a mapping that is never undone.
+        func holdFile() throws(SystemError) {
+            let file = try File(open: path, O_RDONLY)
+            let mapping = mmap(nil, byteCount, PROT_READ, MAP_SHARED, file.fd, off_t(offset))
+            guard let mapping, mapping != MAP_FAILED else { throw SystemError.last("mmap", path) }
+            if mlock(mapping, byteCount) < 0 { throw SystemError.last("mlock", path) }
+        }
     }
 }

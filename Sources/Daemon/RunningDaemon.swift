@@ -21,6 +21,7 @@ final class RunningDaemon: Sendable {
     private let server: ControlServer
     private let metrics: MetricsServer?
     private let isEnding = Monitor(false)
+    private let pages = ProgramPages()
     private let log = Log.logger("daemon")
 
     /// Seconds that one part of an orderly end may take before the daemon goes on without it.
@@ -157,14 +158,14 @@ final class RunningDaemon: Sendable {
             try await server.start()
             try await metrics?.start()
         }
-        let (driver, isEnding) = (driver, isEnding)
+        let (driver, isEnding, pages) = (driver, isEnding, pages)
         _ = try NamedThread("tidy", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil
             {
                 driver.tidy()
             }
         }
-        _ = try NamedThread("program-pages", detached: true) { ProgramPages.lock() }
+        _ = try NamedThread("program-pages", detached: true) { pages.lock() }
         _ = try NamedThread("scrub", detached: true) { driver.scrubber.run() }
         _ = try NamedThread("fill", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.fillSeconds), { $0 ? true : nil }) == nil

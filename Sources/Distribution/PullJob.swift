@@ -106,14 +106,20 @@ struct PullJob: Sendable {
         if !options.policy.isTrusted(reference) {
             throw .untrusted("\(reference)", origin: reference.origin)
         }
+        var clock = StepClock(since: start)
         let artifact = try checked { () throws(MapBlobError) in try ImageArtifact(manifest) }
+        clock.step("  manifest")
         let (configuration, blobs) = try fetch(artifact, host)
+        clock.step("  map")
         let preloaded = preload(artifact, host)
         defer { if let preloaded { clients.engine?.endPreload(preloaded) } }
         if isCancelled() { throw .cancelled }
         let image = try checked { () throws(MapBlobError) in try AssembledImage(artifact, blobs: blobs) }
         try check(configuration)
-        var report = try add(image, configuration, hosted, host)
+        clock.step("  decode")
+        var report = try add(image, configuration, hosted, host, &clock)
+        clock.step("  add")
+        report.steps = clock.steps
         report.fetchedBytes = UInt64(
             blobs.reduce(hosted.bytes.count + configuration.count) { $0 + $1.count })
         return report
@@ -185,7 +191,8 @@ struct PullJob: Sendable {
     // MARK: Into the store
 
     private func add(
-        _ image: AssembledImage, _ configuration: [UInt8], _ hosted: HostedManifest, _ host: any ImageHost
+        _ image: AssembledImage, _ configuration: [UInt8], _ hosted: HostedManifest, _ host: any ImageHost,
+        _ clock: inout StepClock
     ) throws(DistributionError) -> PullReport {
         let digest = image.artifact.mapDigest
         let exact = exactReference(hosted.digest)
@@ -193,6 +200,7 @@ struct PullJob: Sendable {
         let chunks = resident.chunks
         let present = chunks.count { clients.store.chunks.isPresent($0) }
         if options.streamsBootPack { clients.engine?.streamBootPack(resident) }
+        clock.step("  attach")
         meter.begin(.publishing)
         let record: ImageRecord
         do throws(VolumeError) {

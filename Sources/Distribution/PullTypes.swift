@@ -91,6 +91,8 @@ public struct PullReport: Sendable {
     /// Stored bytes of the boot pack; 0 without one.
     public var bootBytes: UInt64 = 0
     public var seconds: Double = 0
+    /// How long what took, for a block image.
+    public var steps: [StepClock.Step] = []
 
     public init(image: ImageRecord, kind: Kind, reference: String, digest: Digest) {
         self.image = image

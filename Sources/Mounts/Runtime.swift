@@ -31,11 +31,6 @@ public struct Runtime: Sendable, Equatable {
         throw .noRuntime(searched: all.joined(separator: ":"))
     }
 
-    /// Has the kernel begin to read the program, which is soon to be started.
-    public func prefetch() {
-        try? File(open: path, O_RDONLY).prefetch()
-    }
-
     /// Creates, starts and waits for a container in the foreground, and removes it afterwards.
     public func run(id: String, bundle: String) -> [String] {
         base + ["run", "--bundle", bundle, id]

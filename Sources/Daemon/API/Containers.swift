@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Base
+
 /// `POST /v1/containers`: make everything ready that an OCI runtime needs to start a container.
 public struct ContainerRequest: Codable, Equatable, Sendable {
     public var image: String
@@ -60,8 +62,5 @@ public struct ContainerInfo: Codable, Equatable, Sendable {
     /// Milliseconds that each step of the preparation took, in order.
     public let timings: [Timing]
 
-    public struct Timing: Codable, Equatable, Sendable {
-        public let step: String
-        public let milliseconds: Double
-    }
+    public typealias Timing = StepClock.Step
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Base
+
 /// What `POST /v1/pushes` takes.
 public struct PushRequest: Codable, Sendable {
     public let image: String
@@ -67,5 +69,7 @@ public struct PullInfo: Codable, Equatable, Sendable {
     public let presentChunks: Int
     /// Where the block image was published.
     public var published: String?
+    /// Milliseconds that each step took, in order; none where they are not told apart.
+    public var timings: [StepClock.Step] = []
     public let seconds: Double
 }

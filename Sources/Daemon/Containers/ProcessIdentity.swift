@@ -27,15 +27,3 @@ struct ProcessIdentity: Codable, Sendable, Equatable {
         return String(fields[19])
     }
 }
-
-/// Times the steps of one piece of work.
-struct StepClock {
-    private(set) var steps: [ContainerInfo.Timing] = []
-    private var last = MonotonicTime.now
-
-    mutating func step(_ name: String) {
-        let now = MonotonicTime.now
-        steps.append(.init(step: name, milliseconds: now.seconds(since: last) * 1000))
-        last = now
-    }
-}

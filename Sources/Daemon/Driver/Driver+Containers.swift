@@ -2,6 +2,7 @@
 
 import Base
 import Distribution
+import Mounts
 import Volumes
 
 extension Driver {
@@ -10,9 +11,12 @@ extension Driver {
     /// A lazy pull takes a few round trips, so the container follows in the same call. Longer ones are for
     /// the client to watch.
     private static let pullWaitMs = 2000
+    /// Seconds within which the next thing happens on the way to a running container.
+    private static let readySeconds = 0.15
 
     /// Makes a container ready to start, with its image if that is not here.
     func createContainer(_ request: ContainerRequest) throws(Failure) -> ContainerAnswer {
+        readiness.expect(withinSeconds: Self.readySeconds)
         var clock = StepClock()
         // If one has to be started, that goes on beside the pull and the clone.
         let child = try Child.take()
@@ -26,6 +30,7 @@ extension Driver {
             if let failure = info.failure { throw failure }
             guard let pulled = info.image else { return ContainerAnswer(operation: info) }
             image = pulled.name
+            clock.add(info.pull?.timings ?? [])
             clock.step("pull")
         } else if image == nil, RemoteReference.isRemote(request.image) {
             throw Failure(.notFound, "\(request.image): not here; pull it, or allow that with --pull missing")
@@ -34,6 +39,7 @@ extension Driver {
         let container = try explainingFullDisk { () throws(Failure) in
             try containers.create(request, of: name, child, clock)
         }
+        readiness.expect(withinSeconds: Self.readySeconds)
         return ContainerAnswer(container: container)
     }
 

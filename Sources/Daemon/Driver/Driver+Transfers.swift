@@ -146,10 +146,12 @@ extension Driver {
     }
 
     static func info(_ report: PullReport) -> PullInfo {
-        PullInfo(
+        var info = PullInfo(
             kind: report.kind.rawValue, reference: report.reference, digest: "\(report.digest)",
             fetchedBytes: report.fetchedBytes, chunks: report.chunks, presentChunks: report.presentChunks,
             seconds: report.seconds)
+        info.timings = report.steps
+        return info
     }
 }
 

@@ -4,6 +4,7 @@ import Base
 import BlockFS
 import ChunkStore
 import Glibc
+import Mounts
 import Volumes
 
 /// Everything that the daemon does for its clients, apart from how they ask.
@@ -28,6 +29,7 @@ final class Driver: Sendable {
     let operations: OperationTable
     /// Held around the pull of an image, by its name.
     let pulls = KeyLocks()
+    let readiness: RuntimeReadiness
     private let started = MonotonicTime.now
     /// For an answer to get out before the daemon ends.
     private static let answerMicroseconds: UInt32 = 20_000
@@ -53,6 +55,7 @@ final class Driver: Sendable {
         recordings = Recordings(store: store, seconds: configuration[Settings.recordSeconds])
         mounts = MountManager(places: places, store: store)
         containers = ContainerManager(mounts: mounts, recordings: recordings)
+        readiness = RuntimeReadiness(runtime: (try? Runtime.find(runDirectory: places.run))?.path)
     }
 
     func status() -> StatusInfo {

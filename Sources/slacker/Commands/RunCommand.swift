@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Base
 import Daemon
 import Glibc
 import Mounts
@@ -60,7 +61,6 @@ struct RunCommand: ParsableCommand {
         try Requirements.check()
         let configuration = try global.configuration()
         let runtime = try RuntimeSearch.find(configuration.places)
-        runtime.prefetch()
         let client = try global.connect(configuration)
         clock.lap("client")
         let info: ContainerInfo
