@@ -72,6 +72,22 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
         left.words < right.words
     }
 
+    /// What dictionaries and sets ask for: two multiplications in place of the standard library's SipHash.
+    ///
+    /// A push looks up some hundred thousand chunks, and hashing took a third of its time. All of the digest goes
+    /// in, mixed with secrets of this process: digests that a hostile block map merely claims could agree in any
+    /// one word, and must not be told in which bucket they come.
+    @inlinable
+    public func _rawHashValue(seed: Int) -> Int {
+        let keys = DigestHashKeys.ofProcess
+        let first = (words.0 ^ keys.first ^ UInt64(truncatingIfNeeded: seed))
+            .multipliedFullWidth(by: words.1 ^ keys.second)
+        let second = (words.2 ^ keys.third).multipliedFullWidth(by: words.3 ^ keys.fourth)
+        let mixed = (first.high ^ first.low) &+ (second.high ^ second.low).byteSwapped
+        let last = mixed.multipliedFullWidth(by: keys.last)
+        return Int(truncatingIfNeeded: last.high ^ last.low)
+    }
+
     public func hash(into hasher: inout Hasher) {
         // All of it: digests that a hostile block map merely claims could agree in any one word.
         hasher.combine(words.0)
@@ -131,4 +147,17 @@ extension Digest {
                 ))
         }
     }
+}
+
+/// Secrets with which digests are hashed, drawn when the process starts.
+@usableFromInline
+struct DigestHashKeys: Sendable {
+    @usableFromInline let first = UInt64.random(in: .min ... .max)
+    @usableFromInline let second = UInt64.random(in: .min ... .max)
+    @usableFromInline let third = UInt64.random(in: .min ... .max)
+    @usableFromInline let fourth = UInt64.random(in: .min ... .max)
+    /// Odd, so that no bit of what it multiplies is lost.
+    @usableFromInline let last = UInt64.random(in: .min ... .max) | 1
+
+    @usableFromInline static let ofProcess = DigestHashKeys()
 }

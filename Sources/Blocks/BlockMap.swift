@@ -14,6 +14,12 @@ public struct ChunkDescriptor: Hashable, Sendable {
         self.digest = digest
         self.blockCount = blockCount
     }
+
+    /// As for digests: see there.
+    @inlinable
+    public func _rawHashValue(seed: Int) -> Int {
+        digest._rawHashValue(seed: seed &+ Int(blockCount))
+    }
 }
 
 /// Consecutive blocks of a volume that lie one after the other in one chunk.

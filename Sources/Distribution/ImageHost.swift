@@ -44,6 +44,7 @@ protocol ImageHost: Sendable {
     /// Makes a blob of another source available here without sending it; false when that cannot be.
     func adopt(_ digest: Digest, from sourceURI: String) throws(DistributionError) -> Bool
 
+    /// Sends a blob that is not there: `has` has just said so.
     func send(
         _ kind: BlobKind, _ digest: Digest, from file: File, sizeBytes: UInt64,
         progress: @escaping @Sendable (UInt64) -> Void, isCancelled: @escaping CancellationCheck

@@ -116,11 +116,10 @@ struct PushJob {
         let maps = [digest, local.digest] + [local.record.parentDigest].compactMap { $0 }
         var references = [reference]
         let exact = hints.references(of: maps).filter { $0.sourceURI == host.sourceURI }
-        // A rebuilt image has no parent here, but is mostly like one that went there before.
-        for hint in exact.prefix(2) + hints.latest(at: host.sourceURI, limit: 2)
-        where !references.contains(hint) {
-            references.append(hint)
-        }
+        // A rebuilt image has no parent here, but is mostly like one that went there before. Every image more
+        // is a map more to read, so what was cut from a parent that is there is held against that one only.
+        let hinted = exact.isEmpty ? hints.latest(at: host.sourceURI, limit: 2) : Array(exact.prefix(1))
+        for hint in hinted where !references.contains(hint) { references.append(hint) }
         let source: SourceID
         do throws(ChunkStoreError) { source = try store.chunks.sources.intern(host.sourceURI) } catch {
             throw .chunks(error)

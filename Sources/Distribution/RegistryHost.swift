@@ -73,7 +73,8 @@ struct RegistryHost: ImageHost {
     ) throws(DistributionError) {
         try Self.wrapping { () throws(OCIError) in
             try repository.upload(
-                digest, from: file, offset: 0, count: sizeBytes, progress: progress, isCancelled: isCancelled)
+                digest, from: file, offset: 0, count: sizeBytes, isKnownAbsent: true, progress: progress,
+                isCancelled: isCancelled)
         }
     }
 

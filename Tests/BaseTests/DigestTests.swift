@@ -74,4 +74,19 @@ import Testing
         #expect(Set(digests).count == digests.count)
         #expect(Set(digests.map(\.hashValue)).count > 990)
     }
+
+    @Test("digests that agree in three words are told apart by the rest, whichever it is", arguments: 0..<4)
+    func buckets(word: Int) {
+        let digests = (0..<4096).map { number in
+            var words: [UInt64] = [7, 7, 7, 7]
+            // In the upper bits, which a product's lower half would lose.
+            words[word] = UInt64(number) << 52
+            return Digest(words: (words[0], words[1], words[2], words[3]))
+        }
+        let buckets = Set(digests.map { $0._rawHashValue(seed: 1) & 4095 })
+        // Of 4096 balls thrown at random into as many bins, 63% of the bins get one.
+        #expect(buckets.count > 2300)
+        #expect(Set(digests).count == 4096)
+        #expect(digests[5]._rawHashValue(seed: 1) == Digest(words: digests[5].words)._rawHashValue(seed: 1))
+    }
 }

@@ -30,7 +30,9 @@ extension Repository {
 
     /// Sends a blob that lies in memory; does nothing when it is there already.
     public func upload(_ digest: Digest, bytes: [UInt8], group: TransferGroup = .upload) throws(OCIError) {
-        try upload(digest, .bytes(bytes), group: group, progress: { _ in }, isCancelled: { false })
+        try upload(
+            digest, .bytes(bytes), isKnownAbsent: false, group: group, progress: { _ in },
+            isCancelled: { false })
     }
 
     /// Sends a blob that is a part of a file; does nothing when it is there already.
@@ -39,26 +41,31 @@ extension Repository {
     /// for the registry, or one whose sending was cut, goes in chunks and is taken up where it ended.
     /// - Parameters:
     ///   - progress: hears how many bytes of the blob have been sent, on any thread; it must not block.
+    ///   - isKnownAbsent: the registry has just said that it has no such blob, and need not be asked again.
     ///   - isCancelled: asked between chunks and attempts; true ends the upload with `.stopped`.
     public func upload(
-        _ digest: Digest, from file: File, offset: UInt64, count: UInt64, group: TransferGroup = .upload,
+        _ digest: Digest, from file: File, offset: UInt64, count: UInt64, isKnownAbsent: Bool = false,
+        group: TransferGroup = .upload,
         progress: @escaping @Sendable (UInt64) -> Void = { _ in },
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(OCIError) {
         try upload(
-            digest, .file(file, offset: offset, count: count), group: group, progress: progress,
-            isCancelled: isCancelled)
+            digest, .file(file, offset: offset, count: count), isKnownAbsent: isKnownAbsent, group: group,
+            progress: progress, isCancelled: isCancelled)
     }
 
     private func upload(
-        _ digest: Digest, _ body: UploadBody, group: TransferGroup,
+        _ digest: Digest, _ body: UploadBody, isKnownAbsent: Bool, group: TransferGroup,
         progress: @escaping @Sendable (UInt64) -> Void, isCancelled: @escaping @Sendable () -> Bool
     ) throws(OCIError) {
         let endpoint = try writable()
-        let head = Call("HEAD", blobPath(digest), scopes: pushScope, subject: "blob \(digest)", place: label)
-        if try size(head, endpoint, settings.attempts) == body.count {
-            progress(body.count)
-            return
+        if !isKnownAbsent {
+            let head = Call(
+                "HEAD", blobPath(digest), scopes: pushScope, subject: "blob \(digest)", place: label)
+            if try size(head, endpoint, settings.attempts) == body.count {
+                progress(body.count)
+                return
+            }
         }
         let upload = BlobUpload(
             self, endpoint, digest, body, group: group, progress: progress, isCancelled: isCancelled)
