@@ -165,7 +165,10 @@ final class RunningDaemon: Sendable {
                 driver.tidy()
             }
         }
-        _ = try NamedThread("program-pages", detached: true) { pages.lock() }
+        _ = try NamedThread("program-pages", detached: true) {
+            Rehearsal.run()
+            pages.lock()
+        }
         _ = try NamedThread("scrub", detached: true) { driver.scrubber.run() }
         _ = try NamedThread("fill", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.fillSeconds), { $0 ? true : nil }) == nil

@@ -34,6 +34,8 @@ final class Decoder: Sendable {
     private let state = Monitor(State())
     private let threads = Lock<[NamedThread]>([])
     private let identities = Lock<[pthread_t]>([])
+    private static let niceness: Int32 = 5
+
     /// Bytes of pieces that are not stored yet.
     private let held = Atomic<Int>(0)
 
@@ -105,6 +107,8 @@ final class Decoder: Sendable {
 
     private func run(_ done: @Sendable (FetchedPiece, DecodeOutcome) -> Void) {
         identities.withLock { $0.append(pthread_self()) }
+        // Most of what a boot pack holds is wanted later than what a container that starts is doing now.
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
         let inflater = Inflater()
         while true {
             switch state.wait({ self.next(&$0) }) {
