@@ -23,6 +23,16 @@ let flyingSocks: Target.Dependency = .product(name: "FlyingSocks", package: "Fly
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// gRPC is known to one module alone; without the trait it is neither fetched nor built.
+func grpc(_ name: String, _ package: String) -> Target.Dependency {
+    .product(name: name, package: package, condition: .when(traits: ["Containerd"]))
+}
+
+let grpcCore = grpc("GRPCCore", "grpc-swift-2")
+let grpcTransport = grpc("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport")
+let grpcProtobuf = grpc("GRPCProtobuf", "grpc-swift-protobuf")
+let protobuf = grpc("SwiftProtobuf", "swift-protobuf")
+
 func library(
     _ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict
 ) -> Target {
@@ -44,6 +54,10 @@ let package = Package(
         .executable(name: "slacker", targets: ["slacker"]),
         .executable(name: "hellobench", targets: ["hellobench"]),
     ],
+    traits: [
+        .trait(name: "Containerd", description: "Serve containerd's snapshots API, which needs gRPC."),
+        .default(enabledTraits: ["Containerd"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
@@ -51,6 +65,10 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/swhitty/FlyingFox", exact: "0.27.1"),
         .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
     ],
     targets: [
         system("CFuse3", apt: "libfuse3-dev"),
@@ -82,9 +100,18 @@ let package = Package(
                 "Base",
                 "CLinux", flyingFox, flyingSocks, logging, toml,
             ]),
+        .target(
+            name: "Containerd",
+            dependencies: [
+                "Daemon", "Volumes", "OCI", "Base", "CLinux", grpcCore, grpcTransport, grpcProtobuf, protobuf,
+            ],
+            exclude: ["Interface"], swiftSettings: strict),
         .executableTarget(
             name: "slacker",
-            dependencies: ["Daemon", "Mounts", "HTTP", "Base", "CLinux", "CLateCurl", arguments],
+            dependencies: [
+                .target(name: "Containerd", condition: .when(traits: ["Containerd"])), "Daemon", "Mounts",
+                "HTTP", "Base", "CLinux", "CLateCurl", arguments,
+            ],
             swiftSettings: strict,
             // An empty libcurl stands there: see CLateCurl.
             linkerSettings: [.unsafeFlags(["-L", Context.packageDirectory + "/Sources/CLateCurl/link"])]),
@@ -116,8 +143,19 @@ let package = Package(
         tests(
             "DaemonTests",
             ["Daemon", "Distribution", "Mounts", "Volumes", "ChunkStore", "OCI", "HTTP", "Base"]),
+        tests(
+            "ContainerdTests",
+            [
+                "Containerd", "TestSupport", "Base", "CLinux", grpcCore, grpcTransport, grpcProtobuf,
+                protobuf,
+            ]),
         tests("HelloBenchTests", ["hellobench"]),
-        tests("IntegrationTests", ["TestSupport", "Base"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "Containerd", "TestSupport", "Base", grpcCore, grpcTransport, grpcProtobuf, protobuf,
+            ],
+            exclude: ["Interface"], swiftSettings: strict),
     ]
 )
 

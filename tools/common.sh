@@ -14,7 +14,8 @@ build_packages=(
 run_packages=(ca-certificates e2fsprogs fuse3 mmdebstrap mount procps python3 runc)
 # What the tests call besides.
 test_packages=(
-    acl attr busybox-static curl docker-registry fio jq nginx openssl prometheus python3-venv qemu-utils skopeo strace tar umoci
+    acl attr busybox-static containerd curl docker-registry fio jq nginx openssl prometheus python3-venv qemu-utils skopeo
+    strace tar umoci
     zstd
 )
 # What works on volumes while the daemon is killed, and what notices a lost byte.

@@ -16,3 +16,14 @@ public func runBlocking<T: Sendable>(
         }
     }
 }
+
+/// Waits on this plain thread for work of the cooperative pool; never to be called from a task.
+public func waitForTask<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) throws -> T {
+    let outcome = Monitor<Result<T, any Error>?>(nil)
+    Task.detached {
+        let result: Result<T, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        outcome.withLock { $0 = result }
+    }
+    return try outcome.wait { $0 }.get()
+}

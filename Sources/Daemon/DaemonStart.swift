@@ -8,8 +8,14 @@ public struct DaemonStart: Sendable {
     /// Takes the place of a daemon that runs.
     public let replaces: Bool
 
-    public init(configuration: Configuration, command: [String], replaces: Bool) {
+    /// What to serve beside the control API.
+    public let services: [any DaemonService]
+
+    public init(
+        configuration: Configuration, command: [String], replaces: Bool, services: [any DaemonService] = []
+    ) {
         self.configuration = configuration
+        self.services = services
         self.command = command
         self.replaces = replaces
     }

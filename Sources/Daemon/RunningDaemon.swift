@@ -20,6 +20,7 @@ final class RunningDaemon: Sendable {
     private let fileSystem: BlockFileSystem
     private let server: ControlServer
     private let metrics: MetricsServer?
+    private let services: [any DaemonService]
     private let isEnding = Monitor(false)
     private let pages = ProgramPages()
     private let log = Log.logger("daemon")
@@ -36,6 +37,7 @@ final class RunningDaemon: Sendable {
     /// Serves when it returns.
     init(_ start: DaemonStart) throws {
         let configuration = start.configuration
+        services = start.services
         let places = configuration.places
         try Directories.create(places.run)
         lock = try File(open: places.lock, O_RDWR | O_CREAT)
@@ -76,6 +78,7 @@ final class RunningDaemon: Sendable {
             try beKept(start)
             try serve()
         } catch {
+            for service in services { service.stop() }
             // The next one may have more luck with what is mounted.
             if !isTakingOver {
                 try? fileSystem.stop(force: true)
@@ -154,10 +157,11 @@ final class RunningDaemon: Sendable {
 
     private func serve() throws {
         let (server, metrics) = (server, metrics)
-        try Self.wait {
+        try waitForTask {
             try await server.start()
             try await metrics?.start()
         }
+        for service in services { try service.start(ServiceHost(driver: driver)) }
         let (driver, isEnding, pages) = (driver, isEnding, pages)
         _ = try NamedThread("tidy", detached: true) {
             while isEnding.wait(until: .now.advanced(bySeconds: Self.tidySeconds), { $0 ? true : nil }) == nil
@@ -185,7 +189,8 @@ final class RunningDaemon: Sendable {
         isEnding.withLock { $0 = true }
         driver.scrubber.stop()
         let server = server
-        try? Self.wait { await server.stop() }
+        try? waitForTask { await server.stop() }
+        for service in services { service.stop() }
         driver.operations.cancelAll(seconds: Self.leaveSeconds)
         ServiceManager.tellStopping()
         guard keeper.leave(), Succession.isPossible else { return end() }
@@ -202,10 +207,11 @@ final class RunningDaemon: Sendable {
         let (server, driver, fileSystem, network) = (server, driver, fileSystem, network)
         driver.events.end()
         let metrics = metrics
-        try? Self.wait {
+        try? waitForTask {
             await metrics?.stop()
             await server.stop()
         }
+        for service in services { service.stop() }
         driver.operations.cancelAll(seconds: Self.endSeconds)
         // What a flush needs may still be fetched; but no source holds the end up for longer.
         let isUnmounted = Monitor(false)
@@ -231,16 +237,5 @@ final class RunningDaemon: Sendable {
         if done == nil { log.warning("volumes are still in use; their users get errors from now on") }
         driver.starts.end()
         log.info("ended")
-    }
-
-    /// Waits on this plain thread for work of the cooperative pool.
-    private static func wait(_ body: @escaping @Sendable () async throws -> Void) throws {
-        let result = Monitor<Result<Void, any Error>?>(nil)
-        Task.detached {
-            let outcome: Result<Void, any Error>
-            do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
-            result.withLock { $0 = outcome }
-        }
-        try result.wait { $0 }.get()
     }
 }

@@ -12,7 +12,7 @@ import Glibc
 /// which flushes that log and with it every commit so far.
 final class Catalog: Sendable {
     /// The version of the schema that this program writes.
-    static let formatVersion = 2
+    static let formatVersion = 3
     /// Bytes of write-ahead log at which it is moved into the database, in the background.
     private static let checkpointBytes: UInt64 = 4 << 20
 
@@ -57,7 +57,9 @@ final class Catalog: Sendable {
         try db.execute(sql: "CREATE TABLE IF NOT EXISTS format (version INTEGER NOT NULL)")
         let stored = try Row.fetchOne(db, sql: "SELECT version FROM format")
         guard let stored else {
-            for statement in schema + [sourcesTable, ephemeralColumn] { try db.execute(sql: statement) }
+            for statement in schema + [sourcesTable, ephemeralColumn] + keysSchema {
+                try db.execute(sql: statement)
+            }
             return try writeFormat(formatVersion, db)
         }
         let value: DatabaseValue = stored[0]
@@ -67,6 +69,7 @@ final class Catalog: Sendable {
         if version > formatVersion { throw VolumeError.newerFormat(version, root: root) }
         // Format 1 had no sources: all that its snapshots need is here.
         if version < 2 { try db.execute(sql: sourcesTable) }
+        if version < 3 { for statement in keysSchema { try db.execute(sql: statement) } }
         // A column more with a default is no new format.
         if try !db.columns(in: "volumes").contains(where: { $0.name == "ephemeral" }) {
             try db.execute(sql: ephemeralColumn)

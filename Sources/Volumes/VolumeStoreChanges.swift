@@ -2,6 +2,7 @@
 
 import Base
 import Blocks
+import GRDB
 import Synchronization
 
 extension VolumeStore {
@@ -45,16 +46,22 @@ extension VolumeStore {
     /// A number for a volume to be made, that nothing has and nothing had.
     public static func freshID() -> UInt64 { Catalog.newID() }
 
-    private func make(
+    /// - Parameters:
+    ///   - id: its number; nil for any.
+    ///   - also: what changes in the same transaction.
+    func make(
         _ name: String, _ id: UInt64?, parent: Snapshot?, parentImage: String, _ blocks: UInt32,
-        ephemeral: Bool, _ state: inout Registry.State
+        ephemeral: Bool, _ state: inout Registry.State, also: (Database) throws -> Void = { _ in }
     ) throws(VolumeError) -> Volume {
         try Registry.checkFree(name, state)
         let row = VolumeRow(
             name: name, id: id ?? Catalog.newID(), snapshot: parent?.id, delta: Catalog.newID(),
             blocks: blocks,
             hasFiles: false, parentImage: parentImage, created: Registry.now(), isEphemeral: ephemeral)
-        try registry.catalog.transaction { db in try Catalog.insert(row, db) }
+        try registry.catalog.transaction { db in
+            try Catalog.insert(row, db)
+            try also(db)
+        }
         let delta = Delta(
             id: row.delta, directory: registry.deltas, bootID: registry.bootID, blockCount: blocks,
             isEphemeral: ephemeral)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Base
+import GRDB
 import Synchronization
 
 extension VolumeStore {
@@ -13,6 +14,13 @@ extension VolumeStore {
     ///
     /// Errors: `.badName`, `.nameTaken`, `.notFound`, `.broken`, `.flushFailed`, `.system`, `.catalog`.
     public func snapshot(volume name: String, as image: String) throws(VolumeError) -> ImageRecord {
+        try snapshot(volume: name, as: image) { _ in }
+    }
+
+    /// - Parameter also: what changes in the same transaction.
+    func snapshot(
+        volume name: String, as image: String, also: (Database) throws -> Void
+    ) throws(VolumeError) -> ImageRecord {
         let snapshot = try registry.reserving(image) { () throws(VolumeError) -> Snapshot in
             let volume = try begin(name)
             defer { registry.state.withLock { $0.volumes[name]?.snapshotsUnderWay -= 1 } }
@@ -20,7 +28,7 @@ extension VolumeStore {
             // Most of the flushing happens while writers still run.
             try volume.isEphemeral ? volume.writeBack() : volume.synchronize()
             let snapshot = try volume.gate.writing { () throws(VolumeError) -> Snapshot in
-                try freeze(volume, as: image)
+                try freeze(volume, as: image, also)
             }
             registry.state.withLock { state in
                 state.snapshots[snapshot.id] = snapshot
@@ -45,11 +53,13 @@ extension VolumeStore {
     }
 
     /// The O(1) part; the caller holds the volume's gate, so nothing reads or writes it.
-    private func freeze(_ volume: Volume, as image: String) throws(VolumeError) -> Snapshot {
+    private func freeze(
+        _ volume: Volume, as image: String, _ also: (Database) throws -> Void
+    ) throws(VolumeError) -> Snapshot {
         let delta = volume.layers.delta
         let parent = volume.layers.parent
         if delta.isUntouched {
-            if let parent { return try name(parent, image) }
+            if let parent { return try name(parent, image, also) }
             // A frozen delta always has files; those of a volume of zeros are made for that.
             try delta.touch()
         }
@@ -72,6 +82,7 @@ extension VolumeStore {
             try Catalog.insert(ImageRow(name: image, snapshot: snapshot.id, created: snapshot.created), db)
             try Catalog.move(
                 volume: volume.name, to: snapshot.id, delta: next.id, blocks: next.blockCount, db)
+            try also(db)
         }
         delta.freeze()
         volume.layers.recorder?.leaveOut(delta)
@@ -81,9 +92,12 @@ extension VolumeStore {
     }
 
     /// Another name for a snapshot that there is already: an untouched clone holds exactly that.
-    private func name(_ snapshot: Snapshot, _ image: String) throws(VolumeError) -> Snapshot {
+    private func name(
+        _ snapshot: Snapshot, _ image: String, _ also: (Database) throws -> Void
+    ) throws(VolumeError) -> Snapshot {
         try registry.catalog.transaction { db in
             try Catalog.insert(ImageRow(name: image, snapshot: snapshot.id, created: Registry.now()), db)
+            try also(db)
         }
         return snapshot
     }

@@ -17,7 +17,7 @@ struct Slacker: ParsableCommand {
             SnapshotCommand.self, VolumesCommand.self,
             MountCommand.self, UmountCommand.self, RunCommand.self, ProfileCommand.self, FillCommand.self,
             RemoveCommand.self, UsageCommand.self, StatusCommand.self, TopCommand.self, EventsCommand.self,
-            TraceCommand.self, WhyCommand.self, ConfigCommand.self,
+            TraceCommand.self, WhyCommand.self, DoctorCommand.self, ConfigCommand.self,
             CollectCommand.self, FsckCommand.self, ScrubCommand.self, VersionCommand.self, InternalVerb.self,
         ])
 

@@ -153,6 +153,7 @@ enum Settings {
         logLevel.key,
         metricsListen.key,
         runPull.key, recordSeconds.key,
+        containerdSocket.key, containerdVolumeBytes.key,
     ]
 
     static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })

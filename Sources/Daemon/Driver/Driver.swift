@@ -72,9 +72,14 @@ final class Driver: Sendable {
 
     var uptimeSeconds: Double { MonotonicTime.now.seconds(since: started) }
 
-    func images() -> [ImageInfo] { store.images().map(Self.info) }
+    /// Without those behind keys of containerd, which has commands of its own for them.
+    func images() -> [ImageInfo] {
+        store.images().filter { !Names.isBehindKey($0.name) }.map(Self.info)
+    }
 
-    func volumes() -> [VolumeInfo] { store.volumes().map(Self.info) }
+    func volumes() -> [VolumeInfo] {
+        store.volumes().filter { !Names.isBehindKey($0.name) }.map(Self.info)
+    }
 
     func clone(_ request: CloneRequest) throws(Failure) -> VolumeInfo {
         try containers.cloneVolume(request)
@@ -95,6 +100,9 @@ final class Driver: Sendable {
             let place =
                 user.container.map { "the root of container '\($0)'" } ?? "mounted at \(user.directory)"
             throw Failure(.inUse, "\(user.kind) '\(name)': in use as \(place); end that first")
+        }
+        if let key = try? store.key(ofEntry: name) {
+            throw Failure(.inUse, "\(name): belongs to containerd's snapshot \(key); remove that there")
         }
         let image = try? store.image(named: name)
         if let image { fills.forget(image) }

@@ -52,6 +52,7 @@ public enum InternalCommand {
             case .freeze(let directory): try freeze(directory)
             case .thaw(let directory): try Freeze.thaw(directory)
             case .resize(let file, let sizeBytes): try Resize.run(file: file, sizeBytes: sizeBytes)
+            case .space(let directory): answer.space = try space(directory)
             case .clean(let run): answer.notes = Leftovers.clean(run: run)
             case .cleanStrays(let run, let known): answer.notes = Leftovers.cleanStrays(run: run, known)
             }
@@ -142,6 +143,14 @@ public enum InternalCommand {
             var byte: UInt8 = 0
             _ = retrying { read(0, &byte, 1) }
         }
+    }
+
+    private static func space(_ directory: String) throws(SystemError) -> FileSystemSpace {
+        var status = statvfs()
+        if statvfs(directory, &status) < 0 { throw SystemError.last("statvfs", directory) }
+        return FileSystemSpace(
+            usedInodes: UInt64(status.f_files - status.f_ffree),
+            freeBytes: UInt64(status.f_bfree) * UInt64(status.f_frsize))
     }
 
     private static func canonical(_ directory: String) throws -> String {

@@ -23,6 +23,8 @@ public enum InternalRequest: Codable, Sendable {
     case thaw(directory: String)
     /// Sets the length of a block file, and of the ext4 in it.
     case resize(file: String, sizeBytes: UInt64)
+    /// Counts what the file system at a directory has in use and has free.
+    case space(directory: String)
     /// Takes away all that a dead daemon has left below its run directory.
     case clean(run: String)
     /// Takes away what a dead daemon has left half made, beside what goes on.
@@ -71,8 +73,20 @@ public struct InternalAnswer: Codable, Sendable {
     /// Mounts that were made.
     public var device: String?
     public var directory: String?
+    public var space: FileSystemSpace?
     /// Things that were cleaned up or could not be, for the log.
     public var notes: [String]?
     /// Milliseconds by step.
     public var timings: [ContainerInfo.Timing]?
+}
+
+/// What a file system has in use and has free, with what is still to be written.
+public struct FileSystemSpace: Codable, Sendable {
+    public let usedInodes: UInt64
+    public let freeBytes: UInt64
+
+    public init(usedInodes: UInt64, freeBytes: UInt64) {
+        self.usedInodes = usedInodes
+        self.freeBytes = freeBytes
+    }
 }

@@ -3,13 +3,15 @@
 import Base
 
 /// Locks by name: work on one thing excludes other work on it and nothing else.
-final class KeyLocks: Sendable {
+public final class KeyLocks: Sendable {
     private let held = Monitor<Set<String>>([])
+
+    public init() {}
 
     /// Runs the body while this thread alone holds the keys; blocks, for plain threads.
     ///
     /// Whoever nests takes directories before images and volumes.
-    func with<T, E: Error>(_ keys: [String], _ body: () throws(E) -> T) throws(E) -> T {
+    public func with<T, E: Error>(_ keys: [String], _ body: () throws(E) -> T) throws(E) -> T {
         let wanted = Set(keys)
         // All at once or none: two threads that want the same keys in another order cannot block each other.
         held.wait { held in

@@ -50,7 +50,8 @@ struct DaemonCommand: ParsableCommand {
             configuration.places, file: global.config.map(Paths.absolute), settings: settings)
         if foreground {
             let start = DaemonStart(
-                configuration: configuration, command: starter.command(), replaces: replace)
+                configuration: configuration, command: starter.command(), replaces: replace,
+                services: Services.all())
             return try DaemonProcess.run(start, readyDescriptor: readyDescriptor)
         }
         guard try starter.start(replacing: replace) == .started || settings.isEmpty else {

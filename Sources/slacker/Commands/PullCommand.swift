@@ -30,6 +30,15 @@ struct PullCommand: ParsableCommand {
     @Flag(help: "End when the whole image is here.")
     var whole = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Register the image in this namespace of containerd, for 'ctr run --snapshotter slacker'.",
+            valueName: "namespace"))
+    var containerd: String?
+
+    @Option(help: "Socket of containerd.")
+    var containerdAddress = "/run/containerd/containerd.sock"
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -49,13 +58,22 @@ struct PullCommand: ParsableCommand {
         request.publish = publish
         request.fill = fill?.rawValue
         request.whole = whole
+        let registration = try containerd.map { namespace throws(Failure) in
+            try Registration(reference, namespace: namespace, address: containerdAddress)
+        }
         let begun = try client.call("POST", "pulls", request, as: OperationInfo.self)
+        // Asked of the registry beside the pull.
+        let documents = try registration.map { registration throws(Failure) in
+            try registration.documents(try global.configuration())
+        }
         let ended = try OperationWatch(client, interrupt, name: "\(reference): pull").wait(begun)
+        if let registration, let documents { try registration.run(documents) }
         if json, let pull = ended.pull { return try Output.json(pull) }
         guard let image = ended.image, let pull = ended.pull else { return }
         let fetched = Size.text(pull.fetchedBytes)
         Output.summary(
             "\(image.name): \(pull.kind) image, \(fetched) fetched in \(Seconds.text(pull.seconds))")
         if let published = pull.published { Output.summary("\(published): the block image") }
+        if let registration { Output.summary(registration.text) }
     }
 }
