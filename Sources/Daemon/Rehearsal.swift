@@ -23,10 +23,11 @@ enum Rehearsal {
         let job = MountJob(file: "/", directory: "/", readOnly: false)
         _ = try? JSON.encode(InternalRequest.prepare(mount: job, bundle: bundle))
         _ = try? JSON.decode(InternalAnswer.self, JSON.encode(InternalAnswer(timings: [])))
-        _ = try? ImageConfiguration(
-            parsing: Array(#"{"os":"linux","architecture":"amd64","config":{"Cmd":["sh"]},"rootfs":{}}"#.utf8),
-            name: "example")
-        let blob = #"{"mediaType":"\#(MediaType.ociConfiguration)","digest":"\#(digest)","size":1,"data":"AA=="}"#
+        let configuration = #"{"os":"linux","architecture":"amd64","config":{"Cmd":["sh"]},"rootfs":{}}"#
+        _ = try? ImageConfiguration(parsing: Array(configuration.utf8), name: "example")
+        let blob = """
+            {"mediaType":"\(MediaType.ociConfiguration)","digest":"\(digest)","size":1,"data":"AA=="}
+            """
         let manifest = """
             {"schemaVersion":2,"mediaType":"\(MediaType.ociManifest)","config":\(blob),"layers":[\(blob)],\
             "annotations":{"a":"b"}}
