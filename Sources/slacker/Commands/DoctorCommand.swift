@@ -9,6 +9,8 @@ struct DoctorCommand: ParsableCommand {
         discussion: """
             Looks at the machine, the daemon, and containerd where it is; with an image, also whether that would be \
             read lazily. The exit status is 1 when something does not work.
+
+            Example: slacker doctor registry.example/team/python:3.12
             """)
 
     @OptionGroup var global: GlobalOptions
