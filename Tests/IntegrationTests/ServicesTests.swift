@@ -41,6 +41,8 @@ struct ServicesTests {
         let command =
             "SLACKER_ROOT=\(machine.root) SLACKER_RUN=\(machine.run) exec timeout -k 5 120 \(Machine.program)"
             + " run --network none --name victim services bash -euc '\(Self.postgresForever)' > \(log) 2>&1"
+        // The shell makes it a moment after it has been started.
+        try machine.host("touch", log)
         let output = try File(open: "/dev/null", O_WRONLY)
         let client = try Subprocess.spawn(["sh", "-c", command], output: output.fd, errors: output.fd)
         let busy = try eventually(seconds: 90) { try machine.host("cat", log).contains("progress: 3") }
