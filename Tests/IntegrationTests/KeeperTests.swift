@@ -53,8 +53,8 @@ struct KeeperTests {
     func verified() throws {
         let (machine, place) = try mounted()
         let fio = [
-            "timeout", "60", "fio", "--name=x", "--directory=" + place, "--size=64M", "--rw=randrw",
-            "--bs=4k",
+            "timeout", "60", "fio", "--name=x", "--verify_state_save=0", "--directory=" + place, "--size=64M",
+            "--rw=randrw", "--bs=4k",
             "--ioengine=libaio", "--iodepth=8", "--direct=1", "--verify=crc32c", "--verify_backlog=64",
             "--verify_fatal=1", "--time_based", "--runtime=6", "--output-format=terse",
         ]

@@ -20,7 +20,8 @@ class Fio:
 
     def start(self):
         self.child = subprocess.Popen(
-            ["fio", "--name=x", "--directory=" + self.place, "--size=128M", "--rw=randrw", "--bs=4k-64k",
+            ["fio", "--name=x", "--verify_state_save=0", "--directory=" + self.place, "--size=128M",
+             "--rw=randrw", "--bs=4k-64k",
              "--ioengine=libaio", "--iodepth=8", "--direct=1", "--verify=crc32c", "--verify_backlog=256",
              "--verify_fatal=1", "--time_based", "--runtime=86400", "--eta=never", "--rate=30m"],
             stdin=subprocess.DEVNULL, stdout=open(self.log, "w", encoding="utf-8"), stderr=subprocess.STDOUT)
