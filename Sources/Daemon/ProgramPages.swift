@@ -60,12 +60,29 @@ struct ProgramPages: Sendable {
             }
         }
 
-        /// Holds the file's pages by a mapping that is never undone.
+        /// Holds the file's own pages of what this process has looked at, by a mapping that is never undone.
+        ///
+        /// A client will look at the same. The rest would be most of it: linkers put constants there too, such as
+        /// 34 MB of tables for the languages of the world.
         func holdFile() throws(SystemError) {
             let file = try File(open: path, O_RDONLY)
             let mapping = mmap(nil, byteCount, PROT_READ, MAP_SHARED, file.fd, off_t(offset))
             guard let mapping, mapping != MAP_FAILED else { throw SystemError.last("mmap", path) }
-            if mlock(mapping, byteCount) < 0 { throw SystemError.last("mlock", path) }
+            for page in try touchedPages()
+            where mlock(mapping + page * Self.pageBytes, Self.pageBytes) < 0 {
+                throw SystemError.last("mlock", path)
+            }
+        }
+
+        private static let pageBytes = Int(sysconf(Int32(_SC_PAGESIZE)))
+
+        /// Numbers of pages of this part that are in this process's memory.
+        private func touchedPages() throws(SystemError) -> [Int] {
+            // Of eight bytes for a page the topmost bit says that it is there.
+            let count = (byteCount + Self.pageBytes - 1) / Self.pageBytes
+            let table = try File(open: "/proc/self/pagemap", O_RDONLY)
+            let entries = try table.read(count: count * 8, at: UInt64(address) / UInt64(Self.pageBytes) * 8)
+            return (0..<entries.count / 8).filter { entries[$0 * 8 + 7] & 0x80 != 0 }
         }
     }
 }

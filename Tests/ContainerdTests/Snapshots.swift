@@ -27,9 +27,6 @@ final class Snapshots: Sendable {
 
     deinit { connection.cancel() }
 
-    /// Breaks the connection off, with whatever is under way.
-    func disconnect() { connection.cancel() }
-
     /// The directory to work in.
     func prepare(
         _ key: String, on parent: String = "", labels: [String: String] = [:]

@@ -8,7 +8,7 @@ import SwiftProtobuf
 import Testing
 
 /// containerd's CRI plugin, called as the kubelet calls it.
-@Suite("containerd, CRI", .timeLimit(.minutes(5)))
+@Suite("containerd, CRI", .withContainerd, .timeLimit(.minutes(5)))
 struct ContainerdKubernetesTests {
     private typealias Client = GRPCClient<HTTP2ClientTransport.Posix>
 

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Images that have a block image: containerd unpacks nothing of them.
-@Suite("containerd, lazy images", .timeLimit(.minutes(5)))
+@Suite("containerd, lazy images", .withContainerd, .timeLimit(.minutes(5)))
 struct ContainerdLazyTests {
     @Test("an image is registered without its layers, for every namespace; lower layers are made on demand")
     func registered() throws {

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// What ends and starts again under containers that go on.
-@Suite("containerd, restarts", .timeLimit(.minutes(5)))
+@Suite("containerd, restarts", .withContainerd, .timeLimit(.minutes(5)))
 struct ContainerdRestartTests {
     enum Ending: CaseIterable {
         case containerd, containerdKilled, daemonKilled, daemonReplaced, bothKilled

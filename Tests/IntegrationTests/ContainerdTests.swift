@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Debian's containerd with the plugin: what people do with ctr.
-@Suite("containerd", .timeLimit(.minutes(5)))
+@Suite("containerd", .withContainerd, .timeLimit(.minutes(5)))
 struct ContainerdTests {
     @Test("pull, run, exec, diff, commit, remove")
     func life() throws {
