@@ -15,12 +15,9 @@ public final class RuntimeReadiness: Sendable {
     /// Well below the time for which the kernel's lock stays quick.
     private static let intervalSeconds = 0.007
 
-    private struct State {
-        var until: MonotonicTime?
-    }
-
     private let runtime: String?
-    private let state = Monitor(State())
+    /// Until when a runtime may start; nil while no thread looks after it.
+    private let limit = Lock<MonotonicTime?>(nil)
 
     /// - Parameter runtime: path of the runtime's program; nil when none is installed.
     public init(runtime: String?) {
@@ -30,13 +27,13 @@ public final class RuntimeReadiness: Sendable {
     /// A runtime is to start within so many seconds; returns at once.
     public func expect(withinSeconds seconds: Double) {
         let until = MonotonicTime.now.advanced(bySeconds: seconds)
-        let isFirst = state.withLock { state in
-            defer { state.until = max(state.until ?? until, until) }
-            return state.until == nil
+        let isFirst = limit.withLock { limit in
+            defer { limit = max(limit ?? until, until) }
+            return limit == nil
         }
         if !isFirst { return }
         if (try? NamedThread("runtime-ready", detached: true) { [self] in run() }) == nil {
-            state.withLock { $0.until = nil }
+            limit.withLock { $0 = nil }
         }
     }
 
@@ -51,9 +48,9 @@ public final class RuntimeReadiness: Sendable {
     }
 
     private func isExpected() -> Bool {
-        state.withLock { state in
-            if let until = state.until, MonotonicTime.now < until { return true }
-            state.until = nil
+        limit.withLock { limit in
+            if let until = limit, MonotonicTime.now < until { return true }
+            limit = nil
             return false
         }
     }

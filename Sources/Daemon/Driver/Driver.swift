@@ -60,14 +60,15 @@ final class Driver: Sendable {
 
     func status() -> StatusInfo {
         mounts.forgetForeignUnmounts()
+        let images = store.images()
         return StatusInfo(
             version: Version.program, process: getpid(), root: places.root, run: places.run,
-            uptimeSeconds: uptimeSeconds, images: store.images().count,
+            uptimeSeconds: uptimeSeconds, images: images.count,
             volumes: store.volumes().count, mounts: mounts.list(), containers: containers.list(),
             operations: operations.running(), residentBytes: Self.residentBytes(),
             fetching: FetchInfo(network.engine.status()), cache: CacheInfo(store.chunks.cacheStatus()),
             fills: fills.list(), scrub: scrubber.info,
-            lazyImages: store.images().filter { !$0.isWhole }.map(Self.info))
+            lazyImages: images.filter { !$0.isWhole }.map(Self.info))
     }
 
     var uptimeSeconds: Double { MonotonicTime.now.seconds(since: started) }
