@@ -56,26 +56,6 @@ public struct ExportTree {
     private static let overlayPrefix = Array("trusted.overlay.".utf8)
 }
 
-/// Keeps the last blocks that were read one by one: the inodes of a directory share theirs.
-private final class CachedBlocks: BlockReader {
-    private static let limit = 1024
-
-    private let source: any BlockReader
-    private var kept: [UInt32: [UInt8]] = [:]
-
-    init(_ source: any BlockReader) { self.source = source }
-
-    func read(block: UInt32) throws -> [UInt8] {
-        if let bytes = kept[block] { return bytes }
-        let bytes = try source.read(block: block)
-        if kept.count >= Self.limit { kept.removeAll(keepingCapacity: true) }
-        kept[block] = bytes
-        return bytes
-    }
-
-    func read(blocks: BlockRange) throws -> [UInt8] { try source.read(blocks: blocks) }
-}
-
 /// Whether files of two trees hold the same bytes, told by their chunks and only then by reading.
 struct ContentComparison {
     let top: ExportTree

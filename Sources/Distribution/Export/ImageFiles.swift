@@ -14,27 +14,9 @@ public enum ImageFiles {
             try clients.store.residentMap(ofImage: image)
         }
         do {
-            return try BlockOwners(Reader(CachingBlocks(OrdinaryBlocks(image, resident, clients))))
+            return try BlockOwners(Reader(CachedBlocks(OrdinaryBlocks(image, resident, clients))))
         } catch {
             throw error as? DistributionError ?? .flatten(.tree("image \(image)", reason: "\(error)"))
         }
-    }
-}
-
-/// Keeps the last blocks: inodes of one directory share theirs.
-private final class CachingBlocks: BlockReader {
-    private static let limit = 1024
-
-    private let source: OrdinaryBlocks
-    private var kept: [UInt32: [UInt8]] = [:]
-
-    init(_ source: OrdinaryBlocks) { self.source = source }
-
-    func read(block: UInt32) throws -> [UInt8] {
-        if let bytes = kept[block] { return bytes }
-        let bytes = try source.read(block: block)
-        if kept.count >= Self.limit { kept.removeAll(keepingCapacity: true) }
-        kept[block] = bytes
-        return bytes
     }
 }
